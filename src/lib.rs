@@ -7,6 +7,7 @@
 mod address;
 mod base64url;
 mod clock;
+pub mod engine;
 mod id;
 mod message;
 mod outcome;

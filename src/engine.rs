@@ -1,0 +1,3 @@
+//! The engine: encryption, VAPID, requests and responses. Synchronous, no I/O, no runtime.
+
+pub mod encryption;
