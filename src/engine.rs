@@ -1,3 +1,4 @@
 //! The engine: encryption, VAPID, requests and responses. Synchronous, no I/O, no runtime.
 
 pub mod encryption;
+pub mod vapid;
