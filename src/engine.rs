@@ -1,4 +1,6 @@
 //! The engine: encryption, VAPID, requests and responses. Synchronous, no I/O, no runtime.
 
 pub mod encryption;
+pub mod request;
+pub mod response;
 pub mod vapid;
