@@ -12,6 +12,7 @@ mod id;
 mod message;
 mod outcome;
 mod report;
+pub mod store;
 mod subscription;
 
 pub use self::address::AddressPolicy;

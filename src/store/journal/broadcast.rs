@@ -1,0 +1,151 @@
+//! A broadcast as a journal keeps it.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use crate::store::Audience;
+use crate::{BroadcastId, Counts, Message, Padding, Report};
+
+/// A broadcast to be remembered: everything that a worker on another node needs to send it. The
+/// payload is among it, in the clear.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NewBroadcast {
+    /// Its name: beginning it twice is beginning it once.
+    pub id: BroadcastId,
+    /// To whom.
+    pub audience: Audience,
+    /// What.
+    pub message: Message,
+    /// How long it may take, from its beginning.
+    pub send_within: Duration,
+}
+
+/// In front of the hashed octets: another way to write them would be another number.
+const FORMAT: u8 = 1;
+
+impl NewBroadcast {
+    /// A broadcast of parsed parts.
+    #[must_use]
+    pub const fn new(id: BroadcastId, audience: Audience, message: Message, send_within: Duration) -> Self {
+        Self { id, audience, message, send_within }
+    }
+
+    /// A hash of everything but the id: what tells a repeated publication from another one under
+    /// the same id. The same in every journal and on every node.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use webpush_channels::store::Audience;
+    /// use webpush_channels::store::journal::NewBroadcast;
+    /// use webpush_channels::{BroadcastId, ChannelName, Message, Payload, Ttl};
+    ///
+    /// let broadcast = |id, text| {
+    ///     let message = Message::new(Payload::new(text)?, Ttl::hours(1));
+    ///     let to = Audience::Channel(ChannelName::new("news")?);
+    ///     Ok::<_, Box<dyn std::error::Error>>(NewBroadcast::new(
+    ///         BroadcastId::new(id)?,
+    ///         to,
+    ///         message,
+    ///         Duration::from_secs(3600),
+    ///     ))
+    /// };
+    /// assert_eq!(broadcast("a", "goal!")?.fingerprint(), broadcast("b", "goal!")?.fingerprint());
+    /// assert_ne!(broadcast("a", "goal!")?.fingerprint(), broadcast("a", "foul!")?.fingerprint());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let Self { id: _, audience, message, send_within } = self;
+        let (kind, name) = match audience {
+            Audience::Channel(name) => (0, name.as_str()),
+            Audience::User(name) => (1, name.as_str()),
+        };
+        let (padding, size) = match message.padding() {
+            Padding::None => (0, 0),
+            Padding::Fixed(size) => (1, size),
+            Padding::MultipleOf(size) => (2, size.get()),
+        };
+        let collapse = message.collapse_key().map_or("", |key| key.as_str());
+        let mut hash = Sha256::new();
+        hash.update([FORMAT, kind, padding, u8::from(message.collapse_key().is_some())]);
+        hash.update(size.to_be_bytes());
+        hash.update(message.ttl().as_secs().to_be_bytes());
+        hash.update(send_within.as_millis().to_be_bytes());
+        // What varies in length carries it in front.
+        let urgency = message.urgency().as_str();
+        for part in [name.as_bytes(), collapse.as_bytes(), urgency.as_bytes(), message.payload().as_bytes()] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.finalize().into()
+    }
+}
+
+/// What became of a beginning.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Begun {
+    /// It was stored.
+    Created,
+    /// It was there already, the same in all but perhaps its ranges.
+    Known,
+}
+
+/// How fast a broadcast goes on. By default: unpaused, without a limit of its own.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct Control {
+    /// Whether it waits.
+    pub paused: bool,
+    /// The most first attempts in a minute, over all workers.
+    pub per_minute: Option<NonZeroU32>,
+}
+
+/// How a broadcast stands after a checkpoint.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum State {
+    /// Somebody aborted it: stop.
+    Aborted,
+    /// That was the last of it.
+    Finished,
+    /// It goes on, like this.
+    Running(Control),
+}
+
+/// One broadcast in a list.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Which.
+    pub id: BroadcastId,
+    /// To whom.
+    pub audience: Audience,
+    /// How long ago it began, by the storage's clock.
+    pub age: Duration,
+    /// How it stands.
+    pub report: Report,
+}
+
+impl Summary {
+    /// A summary of its parts.
+    #[must_use]
+    pub const fn new(id: BroadcastId, audience: Audience, age: Duration, report: Report) -> Self {
+        Self { id, audience, age, report }
+    }
+}
+
+/// What all finished broadcasts to one channel add up to.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Totals {
+    /// How many there were.
+    pub broadcasts: u64,
+    /// Their deliveries by outcome.
+    pub counts: Counts,
+    /// How many subscriptions they removed.
+    pub pruned: u64,
+}
