@@ -14,6 +14,7 @@ mod outcome;
 mod report;
 pub mod store;
 mod subscription;
+pub mod transport;
 
 pub use self::address::AddressPolicy;
 pub use self::clock::{Clock, SystemClock};

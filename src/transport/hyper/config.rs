@@ -1,0 +1,40 @@
+//! Limits and their defaults (H-24).
+
+use std::time::Duration;
+
+/// Everything that bounds a [`HyperTransport`](super::HyperTransport), apart from what the
+/// connector needs.
+#[derive(Clone, Debug)]
+pub(super) struct Config {
+    pub(super) connect_timeout: Duration,
+    pub(super) total_timeout: Duration,
+    pub(super) stream_wait: Duration,
+    pub(super) idle_timeout: Duration,
+    pub(super) max_connections: usize,
+    pub(super) max_streams: usize,
+    pub(super) max_origins: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            total_timeout: Duration::from_secs(30),
+            stream_wait: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(90),
+            max_connections: 12,
+            max_streams: 100,
+            max_origins: 256,
+        }
+    }
+}
+
+/// A response's body is cut here (H-24).
+pub(super) const BODY_CAP: usize = 16 * 1024;
+
+/// A response's headers may be this long (H-24). In HTTP/1.1 it is the size of hyper's buffer, which one
+/// read may overshoot.
+pub(super) const HEADER_CAP: u32 = 32 * 1024;
+
+/// What a slow body gets after the headers: the status is known, the rest is a hint for people.
+pub(super) const BODY_WAIT: Duration = Duration::from_secs(5);

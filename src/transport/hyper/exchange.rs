@@ -1,0 +1,218 @@
+//! One request and its response on a leased connection.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{HeaderValue, Method, Request, Response, Uri, Version};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::TrySendError;
+use tokio::time::{Instant, timeout_at};
+
+use super::config::{BODY_CAP, BODY_WAIT};
+use super::connection::{Body, Sender};
+use super::error::interrupted;
+use super::lease::Lease;
+use crate::transport::{TransportError, TransportErrorKind};
+
+/// How an exchange failed.
+pub(super) enum Failure {
+    /// The connection was gone before it took the request: here it is again.
+    Unsent(Box<Request<Body>>),
+    Failed(TransportError),
+}
+
+/// Makes a request one that both versions of HTTP can carry: exact length, never chunked.
+pub(super) fn prepare(request: Request<Bytes>) -> Result<Request<Body>, TransportError> {
+    if *request.method() == Method::CONNECT {
+        return Err(TransportError::new(TransportErrorKind::InvalidRequest));
+    }
+    let mut request = request.map(Full::new);
+    *request.version_mut() = Version::HTTP_11;
+    let length = request.body().size_hint().exact().unwrap_or_default();
+    let expected = length != 0 || matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
+    let headers = request.headers_mut();
+    headers.remove(TRANSFER_ENCODING);
+    let named = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if expected && named != Some(length) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    } else if !expected {
+        headers.remove(CONTENT_LENGTH);
+    }
+    Ok(request)
+}
+
+/// Sends `request` on a leased connection and gives the connection back.
+pub(super) async fn exchange(
+    mut lease: Lease,
+    request: Request<Body>,
+    total: Duration,
+) -> Result<Response<Bytes>, Failure> {
+    let deadline = Instant::now() + total;
+    let mark = lease.meter().mark();
+    let uri = lease.is_http1().then(|| request.uri().clone());
+    let response = match timeout_at(deadline, send(lease.sender(), request)).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(mut failed)) => {
+            return Err(match failed.take_message() {
+                Some(request) => {
+                    lease.retire();
+                    Failure::unsent(request, uri)
+                }
+                None => Failure::Failed(interrupted(failed.into_error(), lease.meter(), mark)),
+            });
+        }
+        Err(_) => {
+            if !lease.meter().read_since(mark) {
+                // Not one octet in all that time: the peer is gone and TCP does not know yet.
+                lease.retire();
+            }
+            return Err(Failure::Failed(TransportError::new(TransportErrorKind::Timeout)));
+        }
+    };
+    let (head, body) = response.into_parts();
+    let (body, whole) = read_body(body, deadline).await;
+    if whole {
+        lease.finish();
+    }
+    Ok(Response::from_parts(head, body))
+}
+
+impl Failure {
+    fn unsent(mut request: Request<Body>, uri: Option<Uri>) -> Self {
+        if let Some(uri) = uri {
+            *request.uri_mut() = uri;
+        }
+        Self::Unsent(Box::new(request))
+    }
+}
+
+async fn send(
+    sender: &mut Sender,
+    request: Request<Body>,
+) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
+    match sender {
+        Sender::Http2(sender) => sender.try_send_request(request).await,
+        Sender::Http1(sender) => {
+            // A connection that closed meanwhile gives the request back in the next line.
+            let _ = sender.ready().await;
+            sender.try_send_request(origin_form(request)).await
+        }
+    }
+}
+
+/// HTTP/1.1 to an origin server: the path alone in the request line, the authority in `Host`
+/// (RFC 9112 3.2.1).
+fn origin_form(mut request: Request<Body>) -> Request<Body> {
+    let uri = request.uri();
+    let host = uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    let path = uri.path_and_query().cloned();
+    if let Some(host) = host {
+        request.headers_mut().entry(HOST).or_insert(host);
+    }
+    if let Some(path) = path {
+        *request.uri_mut() = Uri::from(path);
+    }
+    request
+}
+
+/// Reads at most 16 KiB, and tells whether that was the whole body. Whatever stops it early is no
+/// error: the status has decided.
+async fn read_body(mut body: Incoming, deadline: Instant) -> (Bytes, bool) {
+    if body.is_end_stream() {
+        return (Bytes::new(), true);
+    }
+    let mut read = Vec::new();
+    let whole = timeout_at(deadline.min(Instant::now() + BODY_WAIT), async {
+        loop {
+            match body.frame().await {
+                None => return true,
+                Some(Err(_)) => return false,
+                Some(Ok(frame)) => {
+                    let Some(data) = frame.data_ref() else { continue };
+                    let fits = data.len().min(BODY_CAP - read.len());
+                    read.extend_from_slice(&data[..fits]);
+                    if read.len() == BODY_CAP {
+                        return body.is_end_stream();
+                    }
+                }
+            }
+        }
+    })
+    .await;
+    (Bytes::from(read), whole.unwrap_or(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::address::AddressPolicy;
+    use crate::transport::hyper::config::Config;
+    use crate::transport::hyper::connection::establish;
+    use crate::transport::hyper::connector::Connector;
+    use crate::transport::hyper::origin::{Origin, Shared};
+    use crate::transport::hyper::resolve::SystemResolver;
+    use crate::transport::hyper::target::Target;
+    use crate::transport::hyper::tls;
+
+    #[tokio::test]
+    async fn a_connection_that_ended_hands_the_request_back() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri: Uri = format!("http://{}/secret", listener.local_addr().unwrap()).parse().unwrap();
+        let connector = Connector {
+            policy: AddressPolicy::loopback_for_tests(),
+            resolver: Arc::new(SystemResolver::default()),
+            tls: tls::client_config(Vec::new()).unwrap(),
+            http2_prior_knowledge: false,
+        };
+        let key = Target::of(&uri).unwrap().to_key();
+        let opened = connector.open(&key, Instant::now() + BODY_WAIT).await.unwrap();
+        let established = establish(opened).await.unwrap();
+        let origin = Origin::new(key, Arc::new(Shared { config: Config::default(), connector }));
+        origin.attempt();
+        origin.opened(established.sender, established.meter, 1);
+        let lease = origin.lease().await.unwrap();
+        drop(established.driver);
+
+        let request = prepare(Request::post(&uri).body(Bytes::from_static(b"body")).unwrap()).unwrap();
+        let Err(Failure::Unsent(request)) = exchange(lease, request, BODY_WAIT).await else {
+            panic!("nobody reads from this connection");
+        };
+        assert_eq!(request.uri(), &uri);
+        assert!(origin.is_idle());
+    }
+
+    #[test]
+    fn the_length_is_exact_whatever_the_caller_says() {
+        for (method, said, body, length) in [
+            (Method::POST, None, "body", Some("4")),
+            (Method::POST, Some("400"), "body", Some("4")),
+            (Method::POST, None, "", Some("0")),
+            (Method::GET, None, "", None),
+            (Method::GET, Some("4"), "", None),
+            (Method::DELETE, None, "body", Some("4")),
+        ] {
+            let mut request = Request::new(Bytes::from_static(body.as_bytes()));
+            *request.method_mut() = method.clone();
+            request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            if let Some(said) = said {
+                request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static(said));
+            }
+            let request = prepare(request).unwrap();
+            let got = request.headers().get(CONTENT_LENGTH).map(|value| value.to_str().unwrap());
+            assert_eq!((got, request.headers().len()), (length, usize::from(length.is_some())), "{method}");
+        }
+    }
+
+    #[test]
+    fn a_tunnel_is_not_a_request() {
+        let mut request = Request::new(Bytes::new());
+        *request.method_mut() = Method::CONNECT;
+        assert_eq!(prepare(request).unwrap_err().kind(), TransportErrorKind::InvalidRequest);
+    }
+}
