@@ -14,6 +14,8 @@ mod outcome;
 mod report;
 pub mod store;
 mod subscription;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod transport;
 
 pub use self::address::AddressPolicy;
