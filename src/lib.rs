@@ -12,6 +12,8 @@ mod id;
 mod message;
 mod outcome;
 mod report;
+#[cfg(feature = "channel")]
+pub mod sender;
 pub mod store;
 mod subscription;
 #[cfg(feature = "testing")]

@@ -1,0 +1,69 @@
+//! From a message and a subscription to a request.
+
+use bytes::Bytes;
+use http::Request;
+
+use super::Core;
+use crate::engine::encryption::{EncryptError, Encryptor, Plaintext};
+use crate::engine::request::{Body, PushRequest};
+use crate::engine::vapid::{TopicInput, Vapid};
+use crate::{Message, Padding, Subscription, Ttl};
+
+/// What is encrypted for whoever takes bodies of `limit` octets; none when that is too little, or
+/// when no payload has the length that the padding asks for. An empty message has no body that
+/// could be too long.
+pub(crate) fn plaintext(core: &Core, message: &Message, limit: Option<u16>) -> Option<Plaintext> {
+    if message.payload().is_empty() {
+        return Plaintext::new(message.payload(), Padding::None, 0).ok();
+    }
+    let takes =
+        limit.map_or(Some(usize::MAX), |limit| usize::from(limit).checked_sub(Plaintext::OVERHEAD))?;
+    let limit = core.encryptor.max_plaintext_len().min(takes);
+    Plaintext::new(message.payload(), message.padding(), limit).ok()
+}
+
+/// One request to be made.
+#[derive(Debug)]
+pub(crate) struct Job<'a> {
+    pub(crate) subscription: &'a Subscription,
+    pub(crate) vapid: &'a Vapid,
+    pub(crate) ttl: Ttl,
+    pub(crate) message: &'a Message,
+}
+
+/// A request, and the generation of the token that signs it.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) request: Request<Bytes>,
+    pub(crate) generation: u32,
+}
+
+impl Job<'_> {
+    /// Encrypts, signs and builds. An empty message is sent without a body (H-12).
+    pub(crate) fn prepare(
+        &self,
+        encryptor: &dyn Encryptor,
+        plaintext: &Plaintext,
+    ) -> Result<Prepared, EncryptError> {
+        if self.message.payload().is_empty() {
+            return Ok(self.finish(Body::Empty));
+        }
+        let mut body = Vec::new();
+        let encoded = encryptor.encrypt(self.subscription.keys(), plaintext, &mut body)?;
+        Ok(self.finish(Body::encrypted(encoded, body.into())))
+    }
+
+    /// Signs and builds, around a body that is encrypted already.
+    pub(crate) fn finish(&self, body: Body) -> Prepared {
+        let endpoint = self.subscription.endpoint();
+        let token = self.vapid.authorization_str(endpoint.origin_str());
+        let mut request = PushRequest::new(endpoint, self.ttl, token.header)
+            .with_urgency(self.message.urgency())
+            .with_body(body);
+        if let Some(key) = self.message.collapse_key() {
+            let topic = self.vapid.topic(&self.subscription.id(), TopicInput::Collapse(key));
+            request = request.with_topic(topic.to_header_value());
+        }
+        Prepared { request: request.into_http(), generation: token.generation }
+    }
+}

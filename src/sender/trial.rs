@@ -1,0 +1,326 @@
+//! One subscription's attempts: what each answer means and what comes next.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Core;
+use super::origin::{OriginState, Stop};
+use crate::engine::response::{Classified, Verdict};
+use crate::engine::vapid::{Renewal, Vapid};
+use crate::store::Change;
+use crate::transport::{Processed, TransportError, TransportErrorKind};
+use crate::{KeyId, LastFailure, Outcome, Refusal, ResponseDetail, SkipReason, Subscription, Ttl};
+
+/// What is remembered of one subscription between attempts. Small: tens of thousands may wait.
+#[derive(Debug, Default)]
+pub(crate) struct Trial {
+    /// Requests made.
+    pub(crate) attempts: u8,
+    /// Tries used up: requests that failed, and pauses of a broken origin that were sat through.
+    pub(crate) failures: u8,
+    /// When the first request was made: the TTL runs from here.
+    pub(crate) first: Option<Instant>,
+    /// Which of the candidate keys is tried.
+    candidate: u8,
+    /// The token was rebuilt for this subscription already.
+    refreshed: bool,
+    /// The last thing that the push service said.
+    detail: Option<Box<ResponseDetail>>,
+    last: Option<LastFailure>,
+    throttled: bool,
+}
+
+/// What comes after an attempt.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// The end.
+    Settle(Settled),
+    /// Again, after this long.
+    Again(Duration),
+}
+
+/// The end of one subscription's attempts.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    pub(crate) outcome: Outcome,
+    pub(crate) change: Option<Change>,
+    pub(crate) detail: Option<Box<ResponseDetail>>,
+}
+
+impl Settled {
+    pub(crate) const fn new(outcome: Outcome) -> Self {
+        Self { outcome, change: None, detail: None }
+    }
+
+    const fn with_change(mut self, change: Change) -> Self {
+        self.change = Some(change);
+        self
+    }
+}
+
+impl From<Settled> for Step {
+    fn from(settled: Settled) -> Self {
+        Self::Settle(settled)
+    }
+}
+
+/// What an attempt was made with.
+#[derive(Debug)]
+pub(crate) struct Made<'a> {
+    pub(crate) vapid: &'a Vapid,
+    /// The key that the subscription is known to be bound to.
+    pub(crate) bound: Option<KeyId>,
+    /// The generation of the token.
+    pub(crate) generation: u32,
+    /// Whether a repeat replaces an undelivered first.
+    pub(crate) has_topic: bool,
+    /// The octets of its body.
+    pub(crate) body_len: usize,
+    pub(crate) subscription: &'a Subscription,
+}
+
+impl Trial {
+    /// The key to sign with; none when no key of ours can be right.
+    pub(crate) fn vapid<'a>(&self, core: &'a Core, bound: Option<KeyId>) -> Option<&'a Vapid> {
+        core.keyring.candidates(bound).nth(self.candidate.into())
+    }
+
+    /// What is left of the message's lifetime; none when it is used up. The first attempt has all
+    /// of it (H-6).
+    pub(crate) fn ttl_left(&self, ttl: Ttl, now: Instant) -> Option<Ttl> {
+        let Some(first) = self.first else { return Some(ttl) };
+        let left = ttl.as_duration().saturating_sub(now.duration_since(first));
+        // A message of TTL 0 has no lifetime to wait in: a repeat at once is as good as the first.
+        let immediate = ttl == Ttl::ZERO && self.failures == 0;
+        // The last part of a second is written as 0: deliver now or drop.
+        (!left.is_zero() || immediate).then(|| Ttl::from(left))
+    }
+
+    /// A request is about to be made.
+    pub(crate) fn begin(&mut self, now: Instant) {
+        self.first.get_or_insert(now);
+        self.attempts = self.attempts.saturating_add(1);
+    }
+
+    /// Reads the result of a request.
+    pub(crate) fn judge(
+        &mut self,
+        core: &Core,
+        origin: &OriginState,
+        made: &Made<'_>,
+        result: Result<Classified, TransportError>,
+        now: Instant,
+    ) -> Step {
+        match result {
+            Ok(classified) => {
+                self.last = Some(LastFailure::Status(classified.detail.status));
+                self.detail = None;
+                let accepted = matches!(classified.verdict, Verdict::Accepted { .. });
+                if accepted {
+                    origin.accepted(made.vapid.key_id());
+                } else {
+                    self.detail = Some(Box::new(classified.detail));
+                }
+                self.judge_verdict(core, origin, made, classified.verdict, now)
+            }
+            Err(error) => self.judge_error(core, origin, made, &error, now),
+        }
+    }
+
+    /// The message could not be encrypted or signed: ours to repair, and the same next time.
+    pub(crate) fn engine_failed(&mut self) -> Settled {
+        self.last = Some(LastFailure::Engine);
+        self.settle(Outcome::GaveUp { last: LastFailure::Engine })
+    }
+
+    /// A pause of a broken origin was sat through: a try is used up.
+    pub(crate) fn sat_through(&mut self, core: &Core) -> Option<Settled> {
+        self.failures = self.failures.saturating_add(1);
+        (self.failures >= core.retry.attempts).then(|| self.used_up())
+    }
+
+    /// The end, with what the push service said last.
+    pub(crate) fn settle(&mut self, outcome: Outcome) -> Settled {
+        Settled { outcome, change: None, detail: self.detail.take() }
+    }
+
+    /// The end because nothing more is sent to the origin.
+    pub(crate) fn settle_stopped(&mut self, stop: Stop) -> Settled {
+        self.settle(match stop {
+            Stop::Auth => Outcome::AuthRefused,
+            Stop::Blocked => Outcome::SenderBlocked,
+        })
+    }
+
+    fn judge_verdict(
+        &mut self,
+        core: &Core,
+        origin: &OriginState,
+        made: &Made<'_>,
+        verdict: Verdict,
+        now: Instant,
+    ) -> Step {
+        match verdict {
+            Verdict::Accepted { message_url, granted_ttl } => {
+                let settled = self.settle(Outcome::Accepted { message_url, granted_ttl });
+                // Worth remembering only where there was a choice.
+                let learned = made.bound.is_none() && core.keyring.candidates(None).nth(1).is_some();
+                if learned { settled.with_change(Change::UseKey(made.vapid.key_id())) } else { settled }
+                    .into()
+            }
+            Verdict::AcceptedDropped => self.settle(Outcome::AcceptedDropped).into(),
+            Verdict::AuthError => self.auth_error(origin, made, now),
+            Verdict::BadRequest => self.settle(Outcome::BadRequest).into(),
+            Verdict::Gone => self.settle(Outcome::Gone).with_change(Change::Remove).into(),
+            Verdict::KeyMismatch => self.key_mismatch(core, made),
+            Verdict::Moved { location, permanent } => {
+                self.settle(Outcome::Moved { location, permanent }).into()
+            }
+            Verdict::PayloadTooLarge => self.too_large(made.body_len).into(),
+            Verdict::RateLimited { after } => {
+                self.throttled = true;
+                self.slow_down(core, origin, made, after, now)
+            }
+            Verdict::Retry { after } => {
+                self.throttled = false;
+                if self.last == Some(LastFailure::Status(503)) {
+                    return self.slow_down(core, origin, made, after, now);
+                }
+                self.again(core, after)
+            }
+            Verdict::SenderBlocked => {
+                if origin.stop(made.vapid.key_id(), Stop::Blocked, now) {
+                    tracing::error!(origin = %origin.origin(), "the push service refuses this sender: nothing more is sent to it for an hour");
+                }
+                self.settle(Outcome::SenderBlocked).into()
+            }
+            // `Unexpected`, and what a later version of the engine tells apart.
+            _ => self.settle(Outcome::Unexpected).into(),
+        }
+    }
+
+    /// rebuild the token once per (key, origin) and hour, repeat once, then stop. Never
+    /// prune.
+    fn auth_error(&mut self, origin: &OriginState, made: &Made<'_>, now: Instant) -> Step {
+        if !self.refreshed
+            && let Renewal::Renewed(_) = made.vapid.renew_after(origin.origin(), made.generation)
+        {
+            self.refreshed = true;
+            return Step::Again(Duration::ZERO);
+        }
+        if origin.refused(made.vapid.key_id(), made.subscription.id(), now) {
+            tracing::error!(
+                origin = %origin.origin(),
+                detail = self.detail.as_ref().map(tracing::field::display),
+                "the push service refuses our VAPID tokens: nothing more is sent to it with this key for an hour"
+            );
+        }
+        self.settle(Outcome::AuthRefused).into()
+    }
+
+    /// V-13: the subscription is bound to another key. With the binding unknown, the next key may
+    /// be the one; else the client must subscribe anew.
+    fn key_mismatch(&mut self, core: &Core, made: &Made<'_>) -> Step {
+        self.candidate = self.candidate.saturating_add(1);
+        if self.vapid(core, made.bound).is_some() {
+            return Step::Again(Duration::ZERO);
+        }
+        self.settle(Outcome::KeyMismatch).with_change(Change::NeedsRenewal).into()
+    }
+
+    /// The subscription takes less than this: the next body is padded less, or not sent at all.
+    fn too_large(&mut self, body_len: usize) -> Settled {
+        let settled = self.settle(Outcome::TooLarge);
+        // No body is no payload that could be too large: the answer means something else.
+        match body_len.checked_sub(1).and_then(|limit| u16::try_from(limit).ok()) {
+            Some(limit) => settled.with_change(Change::LimitPayload(limit)),
+            None => settled,
+        }
+    }
+
+    /// the wait is this subscription's; the origin's too when several were told so.
+    fn slow_down(
+        &mut self,
+        core: &Core,
+        origin: &OriginState,
+        made: &Made<'_>,
+        after: Option<Duration>,
+        now: Instant,
+    ) -> Step {
+        let step = self.again(core, after);
+        if let Step::Again(wait) = step
+            && origin.slow_down(made.subscription.id(), wait, now)
+        {
+            tracing::warn!(origin = %origin.origin(), seconds = wait.as_secs(), "the push service asks to slow down: it is paused");
+        }
+        step
+    }
+
+    fn judge_error(
+        &mut self,
+        core: &Core,
+        origin: &OriginState,
+        made: &Made<'_>,
+        error: &TransportError,
+        now: Instant,
+    ) -> Step {
+        self.last = Some(LastFailure::Transport(error.kind().as_str()));
+        self.detail = None;
+        self.throttled = false;
+        match error.kind() {
+            TransportErrorKind::AddressRefused => {
+                return self.settle(Outcome::Refused(Refusal::Address)).into();
+            }
+            TransportErrorKind::InvalidRequest => return self.settle(Outcome::BadRequest).into(),
+            // Our own queue was full: nothing is known of the origin.
+            TransportErrorKind::Busy => {}
+            _ => {
+                if let Some(pause) = origin.failed(now, core.retry.base) {
+                    tracing::warn!(origin = %origin.origin(), seconds = pause.as_secs(), error = %error, "the push service fails: it is paused");
+                }
+            }
+        }
+        // H-21: a repeat is harmless when the first cannot have arrived, or is replaced.
+        if error.processed() == Processed::Unknown && !made.has_topic {
+            return self.settle(Outcome::Unconfirmed).into();
+        }
+        self.again(core, None)
+    }
+
+    /// The larger of `Retry-After` and the backoff, unless attempts or patience are used up.
+    fn again(&mut self, core: &Core, after: Option<Duration>) -> Step {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures >= core.retry.attempts
+            || after.is_some_and(|after| after > core.retry.max_retry_after)
+        {
+            return self.used_up().into();
+        }
+        let backoff = core.retry.backoff(self.failures, core.draw());
+        Step::Again(after.map_or(backoff, |after| after.max(backoff)))
+    }
+
+    fn used_up(&mut self) -> Settled {
+        let last = self.last.unwrap_or(LastFailure::Transport(TransportErrorKind::Connect.as_str()));
+        self.settle(if self.throttled { Outcome::Throttled } else { Outcome::GaveUp { last } })
+    }
+}
+
+/// The end before any request, for reasons that lie in the subscription.
+pub(crate) fn refusal(
+    core: &Core,
+    subscription: &Subscription,
+    bound: Option<KeyId>,
+    needs_renewal: bool,
+) -> Option<Outcome> {
+    if let Err(error) = core.policy.check(subscription.endpoint()) {
+        return Some(Outcome::Refused(Refusal::Policy(error)));
+    }
+    if subscription.expiration_time().is_some_and(|at| at <= core.clock.now()) {
+        return Some(Outcome::Skipped(SkipReason::Expired));
+    }
+    if needs_renewal || core.keyring.candidates(bound).next().is_none() {
+        return Some(Outcome::Skipped(SkipReason::NeedsRenewal));
+    }
+    None
+}
