@@ -6,6 +6,8 @@
 
 mod address;
 mod base64url;
+#[cfg(feature = "channel")]
+pub mod channel;
 mod clock;
 pub mod engine;
 mod id;

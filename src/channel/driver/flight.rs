@@ -1,0 +1,255 @@
+//! From the queues through the encryption to the push service.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::super::encryption::{BATCH, Batch, BatchLane, Encrypted};
+use super::super::gate::Place;
+use super::Driver;
+use crate::engine::encryption::Plaintext;
+use crate::engine::response::{self, Classified};
+use crate::engine::vapid::Vapid;
+use crate::sender::origin::Guest;
+use crate::sender::{self, Core, Prepared};
+use crate::transport::{TransportError, TransportErrorKind};
+use crate::{Outcome, Subscription, Ttl};
+
+/// A request's place: one of its origin's, and one of the hub's until it is overdue.
+#[derive(Debug)]
+pub(super) struct Slot {
+    guest: Arc<Guest>,
+    place: Mutex<Option<Place>>,
+    started: OnceLock<Instant>,
+}
+
+impl Slot {
+    /// Gives the hub's place back.
+    pub(super) fn give_back(&self) {
+        self.place.lock().expect("no panic while giving back").take();
+    }
+
+    /// When the request was handed to the transport, if it was.
+    pub(super) fn started(&self) -> Option<Instant> {
+        self.started.get().copied()
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.guest.release();
+    }
+}
+
+/// What a batch tells the driver.
+#[derive(Debug)]
+pub(super) enum Arrival {
+    /// It left the encryption.
+    Encrypted,
+    /// One of its entries came back.
+    Landed(Landed),
+}
+
+/// An entry that came back.
+#[derive(Debug)]
+pub(super) struct Landed {
+    pub(super) key: usize,
+    /// None: it could not be encrypted, so that nothing was sent.
+    pub(super) flown: Option<Flown>,
+}
+
+/// A request that ended.
+#[derive(Debug)]
+pub(super) struct Flown {
+    pub(super) started: Instant,
+    /// The generation of the token that signed it.
+    pub(super) generation: u32,
+    /// The octets of its body.
+    pub(super) body_len: usize,
+    pub(super) result: Result<Classified, TransportError>,
+}
+
+/// An entry that has its place.
+#[derive(Debug)]
+pub(super) struct Boarding {
+    key: usize,
+    slot: Arc<Slot>,
+    ttl: Ttl,
+}
+
+impl Driver {
+    /// Fills the encryption with entries that may be sent.
+    pub(super) fn pump(&mut self, now: Instant) {
+        // Two batches a thread: one in hand, one waiting.
+        let most = 2 * self.hub.pool.threads().max(1);
+        self.gate_closed = false;
+        while self.failure.is_none() && !self.gate_closed && self.encrypting < most {
+            let boarding = self.board(now);
+            if boarding.is_empty() {
+                break;
+            }
+            self.encrypt(boarding, now);
+        }
+        self.share.ask(self.gate_closed);
+        self.expire_paused(now);
+    }
+
+    /// Takes a batch of entries off the queues, in turns, with a place for each.
+    fn board(&mut self, now: Instant) -> Vec<Boarding> {
+        let mut boarding = Vec::new();
+        while boarding.len() < BATCH
+            && let Some(turn) = self.queues.turn(BATCH - boarding.len(), now)
+        {
+            for _ in 0..turn.entries {
+                let Some(place) = self.share.take() else {
+                    self.gate_closed = true;
+                    break;
+                };
+                let Some(slot) = self.slot(turn.queue, place, now) else { break };
+                let Some(key) = self.queues.pop(turn.queue) else { break };
+                boarding.extend(self.seat(key, slot, now));
+            }
+            if self.queues.exists(turn.queue) {
+                self.queues.list(turn.queue);
+            }
+            if self.gate_closed {
+                break;
+            }
+        }
+        boarding
+    }
+
+    /// A place at an origin too, if there is one.
+    fn slot(&self, queue: usize, place: Place, now: Instant) -> Option<Slot> {
+        let guest = self.queues.guest(queue).filter(|guest| guest.begin(now))?;
+        let (guest, place) = (Arc::clone(guest), Mutex::new(Some(place)));
+        Some(Slot { guest, place, started: OnceLock::new() })
+    }
+
+    /// Gives one entry its place, or settles it.
+    fn seat(&mut self, key: usize, slot: Slot, now: Instant) -> Option<Boarding> {
+        let job = &mut self.jobs[key];
+        let vapid = job.trial.vapid(self.hub.sender.core(), job.entry.key).map(Vapid::key_id);
+        let settled = match (job.trial.ttl_left(self.message.ttl(), now), vapid) {
+            (None, _) => job.trial.settle(Outcome::Expired),
+            (_, None) => job.trial.settle(Outcome::KeyMismatch),
+            (Some(ttl), Some(vapid)) => match slot.guest.origin().stopped(vapid, now) {
+                Some(stop) => job.trial.settle_stopped(stop),
+                None => return Some(Boarding { key, slot: Arc::new(slot), ttl }),
+            },
+        };
+        self.settle(key, settled, now);
+        None
+    }
+
+    /// Hands a batch to the encryption. Entries that take less than the message's padding ask for
+    /// are batches of their own.
+    fn encrypt(&mut self, boarding: Vec<Boarding>, now: Instant) {
+        let Some(plaintext) = self.plaintext.clone() else { return };
+        let empty = self.message.payload().is_empty();
+        let fits = |b: &Boarding| {
+            let limit = self.jobs[b.key].entry.payload_limit;
+            empty || limit.is_none_or(|limit| plaintext.body_len() <= usize::from(limit))
+        };
+        let (usual, small): (Vec<_>, Vec<_>) = boarding.into_iter().partition(fits);
+        for one in small {
+            let limit = self.jobs[one.key].entry.payload_limit;
+            if let Some(plaintext) = sender::plaintext(self.hub.sender.core(), &self.message, limit) {
+                self.submit(vec![one], plaintext, now);
+            } else {
+                let settled = self.jobs[one.key].trial.settle(Outcome::TooLarge);
+                self.settle(one.key, settled, now);
+            }
+        }
+        if !usual.is_empty() {
+            self.submit(usual, plaintext, now);
+        }
+    }
+
+    /// Encrypts and sends a batch, in a task that needs no consumer to go on: what has its place
+    /// must not keep it from others.
+    fn submit(&mut self, boarding: Vec<Boarding>, plaintext: Plaintext, now: Instant) {
+        let hub = Arc::clone(&self.hub);
+        let core = hub.sender.core();
+        let mut lanes = Vec::with_capacity(boarding.len());
+        for Boarding { key, slot, ttl } in &boarding {
+            let job = &mut self.jobs[*key];
+            let vapid = job.trial.vapid(core, job.entry.key).expect("boarding looked for it").clone();
+            lanes.push(BatchLane { subscription: Arc::clone(&job.entry.subscription), vapid, ttl: *ttl });
+            job.slot = Arc::downgrade(slot);
+            self.window.started(*key, job, now);
+        }
+        self.aloft += lanes.len();
+        self.encrypting += 1;
+        let subscriptions: Vec<_> = lanes.iter().map(|lane| Arc::clone(&lane.subscription)).collect();
+        let (encryptor, message) = (Arc::clone(&core.encryptor), Arc::clone(&self.message));
+        let encrypted = hub.pool.submit(Batch { encryptor, message, plaintext, lanes });
+        let passengers = boarding.into_iter().zip(subscriptions).collect();
+        self.flights.spawn(fly_batch(Arc::clone(core), passengers, encrypted, self.arrivals.clone()));
+    }
+
+    /// The entries of a paused origin leave the window; a pause beyond the deadline is their end.
+    fn expire_paused(&mut self, now: Instant) {
+        while let Some((queue, until)) = self.queues.pop_paused() {
+            if until < self.deadline {
+                self.queues.defer(queue, now, &mut self.jobs, &mut self.window);
+                continue;
+            }
+            for (key, _) in self.queues.drain(queue) {
+                let settled = self.jobs[key].trial.settle(Outcome::Expired);
+                self.settle(key, settled, now);
+            }
+        }
+    }
+}
+
+/// Waits for a batch's encryption, then sends it.
+async fn fly_batch(
+    core: Arc<Core>,
+    passengers: Vec<(Boarding, Arc<Subscription>)>,
+    encrypted: oneshot::Receiver<Vec<Encrypted>>,
+    arrivals: mpsc::UnboundedSender<Arrival>,
+) {
+    // Empty when the encryptor panicked.
+    let mut encrypted = encrypted.await.unwrap_or_default().into_iter();
+    // The driver may be gone, and this task with it in a moment.
+    let _ = arrivals.send(Arrival::Encrypted);
+    let core = &*core;
+    let mut flights: FuturesUnordered<_> =
+        passengers.into_iter().map(|passenger| fly(core, passenger, encrypted.next())).collect();
+    while let Some(landed) = flights.next().await {
+        let _ = arrivals.send(Arrival::Landed(landed));
+    }
+}
+
+async fn fly(
+    core: &Core,
+    (Boarding { key, slot, ttl }, subscription): (Boarding, Arc<Subscription>),
+    encrypted: Option<Encrypted>,
+) -> Landed {
+    let Prepared { request, generation } = match encrypted {
+        Some(Ok(prepared)) => prepared,
+        Some(Err(error)) => {
+            tracing::error!(%error, "a message could not be encrypted");
+            return Landed { key, flown: None };
+        }
+        None => return Landed { key, flown: None },
+    };
+    let body_len = request.body().len();
+    let started = *slot.started.get_or_init(Instant::now);
+    let sending = async {
+        let answer = core.transport.send(request).await?;
+        Ok(response::classify(subscription.endpoint(), ttl, &answer, core.clock.now()))
+    };
+    let result = AssertUnwindSafe(sending).catch_unwind().await.unwrap_or_else(|_| {
+        Err(TransportError::new(TransportErrorKind::Interrupted).with_source("the transport panicked"))
+    });
+    if result.is_ok() {
+        slot.guest.origin().answered(Instant::now());
+    }
+    Landed { key, flown: Some(Flown { started, generation, body_len, result }) }
+}

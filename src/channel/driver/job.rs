@@ -1,0 +1,63 @@
+//! One entry in hand.
+
+use std::sync::Weak;
+
+use tokio::time::Instant;
+
+use super::flight::{Flown, Slot};
+use crate::sender::Core;
+use crate::sender::origin::OriginState;
+use crate::sender::trial::{Made, Step, Trial};
+use crate::store::Entry;
+
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) entry: Entry,
+    pub(super) trial: Trial,
+    /// Its origin's queue.
+    pub(super) queue: usize,
+    /// It is counted outside the window.
+    pub(super) deferred: bool,
+    /// The request in flight, by number.
+    pub(super) flight: Option<u64>,
+    /// The request's place, while it holds one.
+    pub(super) slot: Weak<Slot>,
+    /// The request in flight does not count any more.
+    pub(super) overdue: bool,
+}
+
+impl Job {
+    pub(super) fn new(entry: Entry, queue: usize) -> Self {
+        Self {
+            entry,
+            trial: Trial::default(),
+            queue,
+            deferred: false,
+            flight: None,
+            slot: Weak::new(),
+            overdue: false,
+        }
+    }
+
+    /// When the request in flight was handed to the transport, if there is one and it was.
+    pub(super) fn sent(&self) -> Option<Instant> {
+        self.flight?;
+        // A slot that is gone belonged to a request that ended this moment.
+        self.slot.upgrade().map_or_else(|| Some(Instant::now()), |slot| slot.started())
+    }
+
+    pub(super) fn judge(
+        &mut self,
+        core: &Core,
+        origin: &OriginState,
+        has_topic: bool,
+        flown: Flown,
+        now: Instant,
+    ) -> Step {
+        let Flown { generation, body_len, result, .. } = flown;
+        let vapid = self.trial.vapid(core, self.entry.key).expect("the request was signed with it");
+        let subscription = &self.entry.subscription;
+        let made = Made { vapid, bound: self.entry.key, generation, has_topic, body_len, subscription };
+        self.trial.judge(core, origin, &made, result, now)
+    }
+}

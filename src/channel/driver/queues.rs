@@ -1,0 +1,233 @@
+//! The entries that may be sent, by origin: no origin waits behind another.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use slab::Slab;
+use tokio::time::Instant;
+
+use super::job::Job;
+use super::window::Window;
+use crate::sender::origin::{Guest, OriginState, Origins, Room, SILENCE};
+use crate::{Endpoint, Origin};
+
+/// How many entries one origin gives before it is the next one's turn.
+const TURN: usize = 16;
+/// Another broadcast may hold an origin's room: look again after this long.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// A stalled queue is deferred at most this often.
+const SWEEP: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+pub(super) struct Queues {
+    by_origin: HashMap<Origin, usize>,
+    slab: Slab<Queue>,
+    /// Queues whose turn comes.
+    ring: VecDeque<usize>,
+    /// Queues that had entries and no room.
+    parked: Vec<usize>,
+    parked_at: Option<Instant>,
+    paused: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// Queues that were just found to be paused, or got entries while they are.
+    stalled: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    guest: Arc<Guest>,
+    ready: VecDeque<(usize, Instant)>,
+    /// Entries in hand, ready or not.
+    jobs: usize,
+    place: Place,
+    swept: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Place {
+    Nowhere,
+    Parked,
+    Paused { until: Instant, broken: bool },
+    Ring,
+}
+
+/// Whose turn it is, and how many of its entries may go.
+pub(super) struct Turn {
+    pub(super) queue: usize,
+    pub(super) entries: usize,
+}
+
+impl Queues {
+    /// The queue of an endpoint's origin, with one entry more in hand.
+    pub(super) fn enter(&mut self, endpoint: &Endpoint, origins: &Origins) -> usize {
+        if let Some(&queue) = self.by_origin.get(endpoint.origin_str()) {
+            self.slab[queue].jobs += 1;
+            return queue;
+        }
+        let state = origins.of(endpoint);
+        let origin = state.origin().clone();
+        let guest = state.visit();
+        let queue = Queue { guest, ready: VecDeque::new(), jobs: 1, place: Place::Nowhere, swept: None };
+        let queue = self.slab.insert(queue);
+        self.by_origin.insert(origin, queue);
+        queue
+    }
+
+    /// One entry less in hand.
+    pub(super) fn leave(&mut self, queue: usize) {
+        self.slab[queue].jobs -= 1;
+        if self.slab[queue].jobs == 0 {
+            let gone = self.slab.remove(queue);
+            self.by_origin.remove(gone.guest.origin().origin());
+            if gone.place == Place::Ring {
+                self.ring.retain(|listed| *listed != queue);
+            }
+        }
+    }
+
+    pub(super) fn origin(&self, queue: usize) -> Arc<OriginState> {
+        Arc::clone(self.slab[queue].guest.origin())
+    }
+
+    pub(super) fn guest(&self, queue: usize) -> Option<&Arc<Guest>> {
+        self.slab.get(queue).map(|q| &q.guest)
+    }
+
+    /// An entry may be sent. Returns whether its origin stalls, so that it is better deferred.
+    pub(super) fn push(&mut self, queue: usize, key: usize, now: Instant) -> bool {
+        let q = &mut self.slab[queue];
+        q.ready.push_back((key, now));
+        let stalls = q.stalls(now);
+        // Whoever comes to a pause is treated as those who were there when it began.
+        if matches!(q.place, Place::Paused { .. }) && self.stalled.last() != Some(&queue) {
+            self.stalled.push(queue);
+        }
+        self.list(queue);
+        stalls
+    }
+
+    /// Gives a queue with entries its turn, unless it is paused.
+    pub(super) fn list(&mut self, queue: usize) {
+        let q = &mut self.slab[queue];
+        if !q.ready.is_empty() && matches!(q.place, Place::Nowhere | Place::Parked) {
+            q.place = Place::Ring;
+            self.ring.push_back(queue);
+        }
+    }
+
+    /// The next turn, at most `limit` entries of it.
+    pub(super) fn turn(&mut self, limit: usize, now: Instant) -> Option<Turn> {
+        while let Some(queue) = self.ring.pop_front() {
+            let q = &mut self.slab[queue];
+            q.place = Place::Nowhere;
+            if q.ready.is_empty() {
+                continue;
+            }
+            match q.guest.room(now) {
+                Room::Paused { until, broken } => {
+                    q.place = Place::Paused { until, broken };
+                    self.paused.push(Reverse((until, queue)));
+                    self.stalled.push(queue);
+                }
+                Room::Free(0) => {
+                    q.place = Place::Parked;
+                    self.parked.push(queue);
+                    self.parked_at.get_or_insert(now);
+                }
+                Room::Free(room) => return Some(Turn { queue, entries: room.min(limit).min(TURN) }),
+            }
+        }
+        None
+    }
+
+    pub(super) fn pop(&mut self, queue: usize) -> Option<usize> {
+        self.slab.get_mut(queue)?.ready.pop_front().map(|(key, _)| key)
+    }
+
+    /// Takes all entries that may be sent.
+    pub(super) fn drain(&mut self, queue: usize) -> Vec<(usize, Instant)> {
+        self.slab[queue].ready.drain(..).collect()
+    }
+
+    /// Puts entries back that were drained, in their order.
+    pub(super) fn restore(&mut self, queue: usize, entries: Vec<(usize, Instant)>) {
+        if let Some(q) = self.slab.get_mut(queue) {
+            q.ready = entries.into();
+        }
+    }
+
+    pub(super) fn exists(&self, queue: usize) -> bool {
+        self.slab.contains(queue)
+    }
+
+    /// A queue that is paused and has entries that do not know it yet, and until when it is.
+    pub(super) fn pop_paused(&mut self) -> Option<(usize, Instant)> {
+        while let Some(queue) = self.stalled.pop() {
+            if let Some(Queue { place: Place::Paused { until, .. }, .. }) = self.slab.get(queue) {
+                return Some((queue, *until));
+            }
+        }
+        None
+    }
+
+    /// A queue whose pause ended, and whether it was for failures. It has its turn again.
+    pub(super) fn pop_resumed(&mut self, now: Instant) -> Option<(usize, bool)> {
+        loop {
+            let &Reverse((at, queue)) = self.paused.peek()?;
+            if at > now {
+                return None;
+            }
+            self.paused.pop();
+            // The queue may have gone, and its number been given to another.
+            let Some(q) = self.slab.get_mut(queue) else { continue };
+            if let Place::Paused { until, broken } = q.place
+                && until == at
+            {
+                q.place = Place::Nowhere;
+                self.list(queue);
+                return Some((queue, broken));
+            }
+        }
+    }
+
+    /// Gives parked queues another turn: room may have been given back by another broadcast.
+    pub(super) fn look_again(&mut self, now: Instant) {
+        if self.parked_at.is_none_or(|parked| parked + LOOK_AGAIN > now) {
+            return;
+        }
+        self.parked_at = None;
+        for queue in std::mem::take(&mut self.parked) {
+            if self.slab.get(queue).is_some_and(|q| q.place == Place::Parked) {
+                self.list(queue);
+            }
+        }
+    }
+
+    /// Defers the entries of a queue that stalls, so that they do not hold the window.
+    pub(super) fn defer(&mut self, queue: usize, now: Instant, jobs: &mut Slab<Job>, window: &mut Window) {
+        let q = &mut self.slab[queue];
+        if q.swept.is_some_and(|swept| now < swept + SWEEP) || !q.stalls(now) {
+            return;
+        }
+        q.swept = Some(now);
+        for (key, _) in &q.ready {
+            if !window.defer(&mut jobs[*key]) {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn wake(&self) -> Option<Instant> {
+        let paused = self.paused.peek().map(|Reverse((until, _))| *until);
+        paused.into_iter().chain(self.parked_at.map(|parked| parked + LOOK_AGAIN)).min()
+    }
+}
+
+impl Queue {
+    /// Paused, silent, or slower than its queue grows.
+    fn stalls(&self, now: Instant) -> bool {
+        let waited = self.ready.front().is_some_and(|(_, since)| now.duration_since(*since) > SILENCE);
+        matches!(self.place, Place::Paused { .. }) || waited || self.guest.origin().is_silent(now)
+    }
+}

@@ -1,0 +1,127 @@
+//! Reads the audience, page by page.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use super::super::Progress;
+use super::patience::patiently;
+use crate::store::{Audience, Entry, Page, Position, Range, StoreError, SubscriptionStore};
+
+/// The largest page.
+const MAX_PAGE: u16 = 1000;
+
+pub(super) struct Scan {
+    store: Arc<dyn SubscriptionStore>,
+    audience: Audience,
+    ranges: VecDeque<Range>,
+    after: Option<Position>,
+    state: State,
+}
+
+enum State {
+    Unsplit,
+    Idle,
+    Busy(BoxFuture<'static, Result<Step, StoreError>>),
+    /// Every entry was read.
+    Exhausted,
+    /// Reading ended before.
+    Stopped,
+}
+
+enum Step {
+    Split(Vec<Range>),
+    Page(Page),
+}
+
+impl Scan {
+    pub(super) fn new(store: Arc<dyn SubscriptionStore>, audience: Audience) -> Self {
+        Self { store, audience, ranges: VecDeque::new(), after: None, state: State::Unsplit }
+    }
+
+    pub(super) const fn is_busy(&self) -> bool {
+        matches!(self.state, State::Busy(_))
+    }
+
+    pub(super) const fn is_done(&self) -> bool {
+        matches!(self.state, State::Exhausted | State::Stopped)
+    }
+
+    pub(super) const fn is_exhausted(&self) -> bool {
+        matches!(self.state, State::Exhausted)
+    }
+
+    pub(super) fn stop(&mut self) {
+        if !self.is_exhausted() {
+            self.state = State::Stopped;
+        }
+    }
+
+    /// Asks for up to `room` entries, unless it was asked before.
+    pub(super) fn read_on(&mut self, room: usize) {
+        let store = Arc::clone(&self.store);
+        let to = self.audience.clone();
+        match self.state {
+            State::Unsplit => {
+                let split =
+                    async move { patiently(|| store.split(&to, NonZeroU16::MIN)).await.map(Step::Split) };
+                self.state = State::Busy(split.boxed());
+            }
+            State::Idle => {
+                let Some(limit) = u16::try_from(room).unwrap_or(MAX_PAGE).min(MAX_PAGE).try_into().ok()
+                else {
+                    return;
+                };
+                let Some(range) = self.ranges.front().copied() else { return };
+                let after = self.after;
+                let page = async move {
+                    patiently(|| store.page(&to, &range, after.as_ref(), limit)).await.map(Step::Page)
+                };
+                self.state = State::Busy(page.boxed());
+            }
+            State::Busy(_) | State::Exhausted | State::Stopped => {}
+        }
+    }
+
+    /// What was asked for; nothing when that was the split, or an empty page.
+    pub(super) async fn next(&mut self) -> Result<Vec<Entry>, StoreError> {
+        let State::Busy(future) = &mut self.state else { return Ok(Vec::new()) };
+        let step = future.await;
+        self.state = State::Idle;
+        let entries = match step? {
+            Step::Split(ranges) => {
+                self.ranges = ranges.into();
+                Vec::new()
+            }
+            Step::Page(page) => {
+                self.after = page.next;
+                if self.after.is_none() {
+                    self.ranges.pop_front();
+                }
+                page.entries
+            }
+        };
+        if self.ranges.is_empty() {
+            self.state = State::Exhausted;
+        }
+        Ok(entries)
+    }
+}
+
+/// Counts the audience for a progress display. A failure leaves the total unknown.
+pub(super) fn count(
+    store: &Arc<dyn SubscriptionStore>,
+    audience: &Audience,
+    progress: &Progress,
+) -> BoxFuture<'static, ()> {
+    let (store, audience, progress) = (Arc::clone(store), audience.clone(), progress.clone());
+    async move {
+        if let Ok(count) = store.count(&audience).await {
+            progress.set_total(count.subscriptions);
+        }
+    }
+    .boxed()
+}

@@ -1,0 +1,147 @@
+//! How many entries are in hand, and which of them wait for what.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::super::Limits;
+use super::job::Job;
+use crate::sender::origin::SILENCE;
+
+/// A retry that is due later than this waits outside the window.
+const SOON: Duration = Duration::from_secs(5);
+
+/// Counts entries: those in the window bound how far reading is ahead, the deferred ones have a
+/// bound of their own. When that is reached they stay in the window, and reading waits.
+#[derive(Debug)]
+pub(super) struct Window {
+    size: usize,
+    inside: usize,
+    deferred_limit: usize,
+    deferred: usize,
+    overdue_limit: usize,
+    overdue: usize,
+    flights: u64,
+    due: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// Requests in flight, oldest first; those that landed are passed over.
+    started: VecDeque<(Instant, usize, u64)>,
+}
+
+impl Window {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            size: limits.window.max(1),
+            inside: 0,
+            deferred_limit: limits.deferred,
+            deferred: 0,
+            overdue_limit: limits.in_flight,
+            overdue: 0,
+            flights: 0,
+            due: BinaryHeap::new(),
+            started: VecDeque::new(),
+        }
+    }
+
+    pub(super) const fn size(&self) -> usize {
+        self.size
+    }
+
+    pub(super) const fn room(&self) -> usize {
+        self.size.saturating_sub(self.inside)
+    }
+
+    pub(super) const fn enter(&mut self) {
+        self.inside += 1;
+    }
+
+    pub(super) fn leave(&mut self, job: &Job) {
+        if job.deferred {
+            self.deferred -= 1;
+        } else {
+            self.inside -= 1;
+        }
+        if job.overdue {
+            self.overdue -= 1;
+        }
+    }
+
+    /// Counts a job outside the window, where there is room. Returns whether there was.
+    pub(super) const fn defer(&mut self, job: &mut Job) -> bool {
+        if job.deferred {
+            return true;
+        }
+        if self.deferred >= self.deferred_limit {
+            return false;
+        }
+        job.deferred = true;
+        self.deferred += 1;
+        self.inside -= 1;
+        true
+    }
+
+    /// A job waits for its next try.
+    pub(super) fn wait_until(&mut self, key: usize, job: &mut Job, due: Instant, now: Instant) {
+        self.due.push(Reverse((due, key)));
+        if due.duration_since(now) > SOON {
+            self.defer(job);
+        }
+    }
+
+    /// A job whose next try is due.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<usize> {
+        let Reverse((due, _)) = self.due.peek()?;
+        if *due > now {
+            return None;
+        }
+        self.due.pop().map(|Reverse((_, key))| key)
+    }
+
+    /// A request starts.
+    pub(super) fn started(&mut self, key: usize, job: &mut Job, now: Instant) {
+        self.flights += 1;
+        job.flight = Some(self.flights);
+        self.started.push_back((now, key, self.flights));
+    }
+
+    /// A request ended.
+    pub(super) const fn landed(&mut self, job: &mut Job) {
+        job.flight = None;
+        if job.overdue {
+            job.overdue = false;
+            self.overdue -= 1;
+        }
+    }
+
+    /// A request that started two seconds ago. It may have landed.
+    pub(super) fn pop_slow(&mut self, now: Instant) -> Option<(usize, u64)> {
+        let (started, _, _) = self.started.front()?;
+        if *started + SILENCE > now {
+            return None;
+        }
+        self.started.pop_front().map(|(_, key, flight)| (key, flight))
+    }
+
+    /// A request is unanswered for two seconds: its entry is deferred, and it gives its place in
+    /// the hub back, so that a dead origin does not hold what the others need.
+    pub(super) fn overdue(&mut self, job: &mut Job) {
+        let deferred = self.defer(job);
+        if deferred
+            && !job.overdue
+            && self.overdue < self.overdue_limit
+            && let Some(slot) = job.slot.upgrade()
+        {
+            slot.give_back();
+            job.overdue = true;
+            self.overdue += 1;
+        }
+    }
+
+    /// When the time brings something.
+    pub(super) fn wake(&self) -> Option<Instant> {
+        let due = self.due.peek().map(|Reverse((due, _))| *due);
+        let slow = self.started.front().map(|(started, _, _)| *started + SILENCE);
+        due.into_iter().chain(slow).min()
+    }
+}
