@@ -1,0 +1,73 @@
+//! What `scripts/gate` counts the instructions of: `gate floor|message aws-lc-rs|rustcrypto N`
+//! does N of them. Without arguments it does one of each, so that it cannot rot.
+
+mod support {
+    pub(crate) mod floor;
+}
+
+use std::hint::black_box;
+
+use webpush_channels::engine::encryption::{AwsLc, Encryptor, Plaintext, RustCrypto};
+use webpush_channels::engine::request::{Body, PushRequest};
+use webpush_channels::engine::vapid::{Vapid, VapidKey};
+use webpush_channels::{AuthSecret, Endpoint, Padding, Payload, PublicKey, SubscriptionKeys, Ttl};
+
+use self::support::floor;
+
+const PAYLOAD: [u8; 1024] = [b'x'; 1024];
+/// As long as those of FCM.
+const ENDPOINT: &str = "https://fcm.googleapis.com/fcm/send/dHIoDxE7Hdg:APA91bH1Zj0kNa7qEjFOSBaHqOVkYk4oDdBmmFgCtP\
+    8dTnLc1rE2uVwXyZ3aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN";
+
+fn main() {
+    // Cargo adds `--bench`.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|it| !it.starts_with("--")).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => ["floor", "message"].iter().for_each(|what| {
+            run(what, "aws-lc-rs", 1);
+            run(what, "rustcrypto", 1);
+        }),
+        [what, by, times] => run(what, by, times.parse().expect("a number of messages")),
+        _ => panic!("usage: gate floor|message aws-lc-rs|rustcrypto N"),
+    }
+}
+
+fn run(what: &str, by: &str, times: u32) {
+    match (what, by) {
+        ("floor", "aws-lc-rs") => repeat(times, |out| floor::aws_lc(&PAYLOAD, out)),
+        ("floor", "rustcrypto") => repeat(times, |out| floor::rustcrypto(&PAYLOAD, out)),
+        ("message", "aws-lc-rs") => messages(times, &AwsLc::new()),
+        ("message", "rustcrypto") => messages(times, &RustCrypto::new()),
+        _ => panic!("unknown: {what} {by}"),
+    }
+}
+
+/// What a message costs once subscription, plaintext and token exist: encrypted, signed, and a
+/// request that can be sent.
+fn messages(times: u32, encryptor: &dyn Encryptor) {
+    let to = SubscriptionKeys::new(
+        PublicKey::from_bytes(&floor::P256DH).expect("a public key"),
+        AuthSecret::from_bytes(floor::AUTH),
+    );
+    let payload = Payload::new(&PAYLOAD[..]).expect("a short payload");
+    let plaintext = Plaintext::new(&payload, Padding::None, encryptor.max_plaintext_len()).expect("fits");
+    let endpoint: Endpoint = ENDPOINT.parse().expect("an endpoint");
+    let origin = endpoint.origin();
+    let key = VapidKey::from_scalar(&[7; 32]).expect("a scalar");
+    let vapid = Vapid::new(key, "mailto:ops@example.org".parse().expect("a contact"));
+    repeat(times, |out| {
+        let encoded = encryptor.encrypt(&to, &plaintext, out).expect("encrypts");
+        let body = Body::encrypted(encoded, std::mem::take(out).into());
+        let token = vapid.authorization(&origin);
+        let request = PushRequest::new(&endpoint, Ttl::hours(1), token.header).with_body(body);
+        black_box(request.into_http());
+    });
+}
+
+fn repeat(times: u32, mut message: impl FnMut(&mut Vec<u8>)) {
+    let mut out = Vec::with_capacity(4096);
+    for _ in 0..times {
+        message(black_box(&mut out));
+        black_box(&out);
+    }
+}
