@@ -1,0 +1,52 @@
+# Sourced by the scripts beside it: where we are, how cargo runs, and how a step is reported.
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+export CI=true CARGO_INCREMENTAL=0 CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
+# One directory for everything, so that the steps share what they build.
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
+exec </dev/null
+
+passed=0
+failed=()
+timings=()
+
+# step TITLE COMMAND...: runs the command (a function may use `set -e` freely) and keeps going if it fails, so that
+# one run shows everything that is wrong.
+step() {
+    local title=$1 began=$SECONDS status
+    shift
+    printf '\n==> %s\n' "$title"
+    # Not as a condition: bash would ignore `set -e` inside.
+    set +e
+    (set -e; "$@")
+    status=$?
+    local took=$((SECONDS - began))
+    if [ "$status" -eq 0 ]; then
+        passed=$((passed + 1))
+        printf -- '--- ok: %s (%s s)\n' "$title" "$took"
+        timings+=("$(printf '%5s s  ok      %s' "$took" "$title")")
+    else
+        failed+=("$title")
+        printf -- '--- FAILED: %s (exit status %s, %s s)\n' "$title" "$status" "$took"
+        timings+=("$(printf '%5s s  FAILED  %s' "$took" "$title")")
+    fi
+}
+
+# finish: the table of steps and the one line that counts. Exits.
+finish() {
+    printf '\n'
+    printf '%s\n' "${timings[@]}"
+    printf '%5s s  in all\n' "$SECONDS"
+    local name
+    for name in "${failed[@]}"; do
+        printf 'failed: %s\n' "$name"
+    done
+    printf '%s passed, %s failed\n' "$passed" "${#failed[@]}"
+    [ "${#failed[@]}" -eq 0 ]
+    exit
+}
+
+# The test kit looks for built examples (`send` is tested as a program).
+build_examples() {
+    cargo build "$@" --examples
+}
