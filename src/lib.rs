@@ -58,8 +58,8 @@
 //!
 //! # Rules
 //!
-//! Comments cite RFC sections, or ids such as `H-21` and `S-4`: `docs/security.md` and
-//! `docs/design.md` say what they ask for.
+//! Comments cite RFC sections, or ids such as `H-21` and `S-4`: `docs/rules.md` says what they
+//! ask for and where they come from.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -107,6 +107,8 @@ pub mod manual {
     pub mod design {}
     #[doc = include_str!("../docs/operations.md")]
     pub mod operations {}
+    #[doc = include_str!("../docs/rules.md")]
+    pub mod rules {}
     #[doc = include_str!("../docs/security.md")]
     pub mod security {}
     #[doc = include_str!("../docs/writing_a_store.md")]
