@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
+use http::Request;
 use tokio::time::Instant;
 
 pub(crate) mod origin;
@@ -13,16 +15,16 @@ pub(crate) mod trial;
 
 pub use self::retry::RetryPolicy;
 
-use self::origin::Origins;
+use self::origin::{OriginState, Origins};
 pub(crate) use self::request::{Job, Prepared, plaintext};
 pub(crate) use self::retry::later;
 pub(crate) use self::shares::Shares;
 use self::trial::{Made, Settled, Step, Trial};
 use crate::engine::encryption::{Encryption, Encryptor};
-use crate::engine::response;
+use crate::engine::response::{self, Classified};
 use crate::engine::vapid::Keyring;
-use crate::transport::Transport;
-use crate::{Clock, EndpointPolicy, Message, Outcome, ResponseDetail, Subscription, SystemClock};
+use crate::transport::{Transport, TransportError};
+use crate::{Clock, EndpointPolicy, Message, Outcome, ResponseDetail, Subscription, SystemClock, Ttl};
 
 /// Sends messages to single subscriptions, and is what channels send with.
 ///
@@ -79,6 +81,19 @@ impl Core {
     /// A number from 0 to 1, for jitter.
     pub(crate) fn draw(&self) -> f64 {
         self.rng.lock().expect("no panic while drawing").f64()
+    }
+
+    /// Sends a request, tells its origin that it was answered, and reads the answer.
+    pub(crate) async fn exchange(
+        &self,
+        origin: &OriginState,
+        subscription: &Subscription,
+        ttl: Ttl,
+        request: Request<Bytes>,
+    ) -> Result<Classified, TransportError> {
+        let answer = self.transport.send(request).await?;
+        origin.answered(Instant::now());
+        Ok(response::classify(subscription.endpoint(), ttl, &answer, self.clock.now()))
     }
 
     /// A generator of its own for each broadcast.
@@ -163,11 +178,7 @@ impl Sender {
             };
             trial.begin(now);
             let body_len = request.body().len();
-            let result = core.transport.send(request).await;
-            let classified = result.map(|answer| {
-                origin.answered(Instant::now());
-                response::classify(subscription.endpoint(), ttl, &answer, core.clock.now())
-            });
+            let classified = core.exchange(&origin, subscription, ttl, request).await;
             let made = Made {
                 vapid,
                 bound: None,

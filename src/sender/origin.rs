@@ -51,7 +51,7 @@ impl Origins {
             return Arc::clone(state);
         }
         let state = Arc::new(OriginState::new(endpoint.origin(), self.limit));
-        table.put(endpoint.origin(), Arc::clone(&state));
+        table.put(state.origin().clone(), Arc::clone(&state));
         state
     }
 

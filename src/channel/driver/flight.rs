@@ -12,7 +12,7 @@ use super::super::encryption::{BATCH, Batch, BatchLane, Encrypted};
 use super::super::gate::Place;
 use super::Driver;
 use crate::engine::encryption::Plaintext;
-use crate::engine::response::{self, Classified};
+use crate::engine::response::Classified;
 use crate::engine::vapid::Vapid;
 use crate::sender::origin::Guest;
 use crate::sender::{self, Core, Prepared};
@@ -241,15 +241,9 @@ async fn fly(
     };
     let body_len = request.body().len();
     let started = *slot.started.get_or_init(Instant::now);
-    let sending = async {
-        let answer = core.transport.send(request).await?;
-        Ok(response::classify(subscription.endpoint(), ttl, &answer, core.clock.now()))
-    };
-    let result = AssertUnwindSafe(sending).catch_unwind().await.unwrap_or_else(|_| {
+    let exchange = core.exchange(slot.guest.origin(), &subscription, ttl, request);
+    let result = AssertUnwindSafe(exchange).catch_unwind().await.unwrap_or_else(|_| {
         Err(TransportError::new(TransportErrorKind::Interrupted).with_source("the transport panicked"))
     });
-    if result.is_ok() {
-        slot.guest.origin().answered(Instant::now());
-    }
     Landed { key, flown: Some(Flown { started, generation, body_len, result }) }
 }
