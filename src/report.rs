@@ -1,5 +1,7 @@
 //! What became of a whole broadcast.
 
+#[cfg(feature = "channel")]
+use std::cmp::Reverse;
 use std::fmt;
 use std::ops::Index;
 use std::time::Duration;
@@ -84,6 +86,17 @@ pub enum OriginLabel {
     Rest,
 }
 
+#[cfg(feature = "channel")]
+impl OriginLabel {
+    /// Whose counts those of an endpoint are, before the rest is cut off.
+    pub(crate) fn of(vendor: Vendor, origin: &Origin) -> Self {
+        match vendor {
+            Vendor::Other => Self::Origin(origin.clone()),
+            vendor => Self::Vendor(vendor),
+        }
+    }
+}
+
 impl fmt::Display for OriginLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -116,6 +129,34 @@ impl OriginReport {
     pub const fn new(origin: OriginLabel, counts: Counts) -> Self {
         Self { origin, counts }
     }
+}
+
+/// Of the origins that are no vendors', the ones that a report names.
+#[cfg(feature = "channel")]
+const NAMED: usize = 16;
+
+/// The parts of a report: vendors, the busiest others, and the rest in one.
+#[cfg(feature = "channel")]
+pub(crate) fn busiest(counts: impl IntoIterator<Item = (OriginLabel, Counts)>) -> Vec<OriginReport> {
+    let mut rest = Counts::default();
+    let (mut vendors, mut others) = (Vec::new(), Vec::new());
+    for (label, counts) in counts {
+        match label {
+            OriginLabel::Vendor(_) => vendors.push(OriginReport::new(label, counts)),
+            OriginLabel::Origin(_) => others.push(OriginReport::new(label, counts)),
+            OriginLabel::Rest => rest.merge(&counts),
+        }
+    }
+    others.sort_by_key(|other| (Reverse(other.counts.total()), other.origin.clone()));
+    for other in others.drain(NAMED.min(others.len())..) {
+        rest.merge(&other.counts);
+    }
+    vendors.sort_by(|a, b| a.origin.cmp(&b.origin));
+    vendors.append(&mut others);
+    if rest.total() > 0 {
+        vendors.push(OriginReport::new(OriginLabel::Rest, rest));
+    }
+    vendors
 }
 
 /// One delivery that was not accepted, as a sample.
@@ -154,6 +195,10 @@ fn as_word<S: Serializer>(kind: &OutcomeKind, serializer: S) -> Result<S::Ok, S:
     serializer.serialize_str(kind.as_str())
 }
 
+/// The most failures of a report.
+#[cfg(feature = "channel")]
+pub(crate) const MAX_FAILURES: usize = 100;
+
 /// How a broadcast stands.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -188,6 +233,12 @@ pub struct Report {
     pub counts: Counts,
     /// How many requests were made, repeats included.
     pub attempts: u64,
+    /// How many of these followed a request that may have arrived: the most messages that the
+    /// same broadcast may have brought somebody twice for that reason.
+    pub repeats: u64,
+    /// How often a worker took work over from one that had vanished. Each time, what that one had
+    /// in hand may be sent twice.
+    pub takeovers: u64,
     /// How many subscriptions were removed from the store.
     pub pruned: u64,
     /// How many removals a `channel::RemovalHook` withheld.

@@ -2,7 +2,8 @@
 //!
 //! | store | feature | what it is |
 //! |---|---|---|
-//! | `MemoryStore` | `memory` | everything in this process, gone with it |
+//! | `MemoryStore` | `memory` | store and journal: everything in this process, gone with it |
+//! | [`Paired`] | | a store here and a journal there, as one |
 //!
 //! A store that also remembers broadcasts is a [`Journal`](journal::Journal).
 //!
@@ -15,6 +16,7 @@ mod error;
 pub mod journal;
 #[cfg(feature = "memory")]
 mod memory;
+mod paired;
 mod position;
 mod rules;
 mod token;
@@ -32,6 +34,7 @@ pub use self::entry::{Coding, Entry, EntryRef, NewEntry};
 pub use self::error::{StoreError, StoreErrorKind};
 #[cfg(feature = "memory")]
 pub use self::memory::{MemoryStore, MemoryStoreBuilder};
+pub use self::paired::Paired;
 pub use self::position::{Position, Range};
 pub use self::token::PositionError;
 pub use self::version::Version;

@@ -100,7 +100,10 @@ async fn nothing_stays_of_what_is_removed() {
     let users: Vec<_> = (0..30).map(|i| user(&format!("u{i}"))).collect();
     store.join(&news, &users).await.unwrap();
     store.join(&sport, &users).await.unwrap();
-    assert_eq!(format!("{store:?}"), "MemoryStore { subscriptions: 100, users: 30, channels: 2, .. }");
+    assert_eq!(
+        format!("{store:?}"),
+        "MemoryStore { subscriptions: 100, users: 30, channels: 2, broadcasts: 0, .. }"
+    );
 
     store.remove_channel(&news).await.unwrap();
     store.leave(&sport, &users).await.unwrap();

@@ -1,20 +1,17 @@
 //! Counts while a broadcast runs, in bounded memory.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use tokio::time::Instant;
 
 use super::{Delivery, Progress};
+use crate::report::{MAX_FAILURES, busiest};
 use crate::store::Entry;
-use crate::{BroadcastState, Counts, Failure, Origin, OriginLabel, OriginReport, Report, Vendor};
+use crate::{BroadcastState, Counts, Failure, Origin, OriginLabel, Report, Vendor};
 
 /// Other origins than vendors' that are counted apart while the broadcast runs; those that come
 /// later go into the rest.
 const MAX_ORIGINS: usize = 1024;
-/// Of those, the ones that the report names.
-const REPORTED: usize = 16;
-const MAX_FAILURES: usize = 100;
 
 #[derive(Debug)]
 pub(super) struct Tally {
@@ -75,11 +72,10 @@ impl Tally {
 
     /// The counts of one origin so far: its vendor's, its own, or the rest's.
     pub(super) fn counts_of(&self, vendor: Vendor, origin: &Origin) -> Counts {
-        let own = match vendor {
-            Vendor::Other => OriginLabel::Origin(origin.clone()),
-            vendor => OriginLabel::Vendor(vendor),
-        };
-        let counts = self.origins.get(&own).or_else(|| self.origins.get(&OriginLabel::Rest));
+        let counts = self
+            .origins
+            .get(&OriginLabel::of(vendor, origin))
+            .or_else(|| self.origins.get(&OriginLabel::Rest));
         counts.cloned().unwrap_or_default()
     }
 
@@ -87,37 +83,15 @@ impl Tally {
         let mut report = self.report.clone();
         report.state = state;
         report.elapsed = self.started.elapsed();
-        let mut rest = Counts::default();
-        let mut others = Vec::new();
-        for (label, counts) in &self.origins {
-            match label {
-                OriginLabel::Vendor(_) => {
-                    report.origins.push(OriginReport::new(label.clone(), counts.clone()));
-                }
-                OriginLabel::Origin(_) => others.push(OriginReport::new(label.clone(), counts.clone())),
-                OriginLabel::Rest => rest.merge(counts),
-            }
-        }
-        others.sort_by_key(|other| (Reverse(other.counts.total()), other.origin.clone()));
-        for other in others.drain(REPORTED.min(others.len())..) {
-            rest.merge(&other.counts);
-        }
-        report.origins.sort_by(|a, b| a.origin.cmp(&b.origin));
-        report.origins.append(&mut others);
-        if rest.total() > 0 {
-            report.origins.push(OriginReport::new(OriginLabel::Rest, rest));
-        }
+        report.origins = busiest(self.origins.iter().map(|(label, counts)| (label.clone(), counts.clone())));
         report
     }
 
     fn label(&self, entry: &Entry, origin: &Origin) -> OriginLabel {
-        match entry.subscription.endpoint().vendor() {
-            Vendor::Other => {
-                let label = OriginLabel::Origin(origin.clone());
-                let known = self.origins.len() < MAX_ORIGINS || self.origins.contains_key(&label);
-                if known { label } else { OriginLabel::Rest }
-            }
-            vendor => OriginLabel::Vendor(vendor),
-        }
+        let label = OriginLabel::of(entry.subscription.endpoint().vendor(), origin);
+        let known = matches!(label, OriginLabel::Vendor(_))
+            || self.origins.len() < MAX_ORIGINS
+            || self.origins.contains_key(&label);
+        if known { label } else { OriginLabel::Rest }
     }
 }

@@ -4,6 +4,8 @@ mod broadcast;
 mod checkpoint;
 mod error;
 mod lease;
+#[cfg(any(all(feature = "memory", feature = "channel"), feature = "sqlite", feature = "postgres"))]
+pub(in crate::store) mod tallies;
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -12,7 +14,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use self::broadcast::{Begun, Control, NewBroadcast, State, Summary, Totals};
-pub use self::checkpoint::{Checkpoint, Deferred, FailureId, FailurePage};
+pub use self::checkpoint::{
+    Checkpoint, Deferred, FailedDelivery, FailureId, FailurePage, SettledRetry, Tried,
+};
 pub use self::error::{JournalError, JournalErrorKind};
 pub use self::lease::{Due, Lease, LeaseToken, RetryId, Work, WorkerId};
 use super::{Range, SubscriptionStore};
@@ -38,35 +42,57 @@ use crate::{BroadcastId, ChannelName, Report};
 ///   are leased as ranges are: a lease that ends gives them back.
 /// * Nobody else gets what is leased until the lease is released or its term has passed *by the
 ///   storage's clock*. Nodes never compare clocks: what they get are durations.
-/// * Each lease has an epoch of its own. A token whose lease was lost, or handed out again, is
-///   refused with [`JournalErrorKind::LeaseLost`], and nothing of what it asked is done.
+/// * Each lease has an epoch of its own. A token whose term has passed, also where nobody took the
+///   work over yet, or whose lease ended, is refused with [`JournalErrorKind::LeaseLost`], and
+///   nothing of what it asked is done. A term of zero has passed at once. A token of another
+///   journal is refused with [`JournalErrorKind::Invalid`].
 /// * Leasing is fair: the broadcast that was least recently leased comes first; among equals,
 ///   the one of higher urgency. Paused and aborted broadcasts give no work.
 /// * A broadcast whose `send_within` has passed still gives its work, with nothing left: the
-///   worker settles it as expired.
+///   worker settles retries as expired and ends ranges as timed out.
+/// * A limited rate ([`Control::per_minute`]) is divided among the live leases of the broadcast:
+///   each lease, and each answer to a checkpoint, says its share, 1 at least.
+/// * A lease that is taken after its term had passed, not released, is a *takeover*: the report
+///   counts them.
 ///
 /// **Checkpoints**
 /// * A [`Checkpoint`] is one transaction: position, counts, changes of entries, deferrals,
 ///   settled retries, failures and the new term are stored together or not at all. It adds;
 ///   nothing in it is a total.
-/// * Its changes are applied as by [`apply`](SubscriptionStore::apply).
+/// * It may be sent again when its answer was lost: one whose number is not above the last one
+///   that was stored under the lease is answered and does nothing else.
+/// * Its changes are applied as by [`apply`](SubscriptionStore::apply); those that removed an
+///   entry are counted as pruned.
 /// * A retry is due after the time that it was deferred for. One that is deferred again under its
-///   id is the same retry, later. Settling one that is unknown does nothing: an answer may come
-///   after another worker took the retry.
+///   id is the same retry, later.
+/// * Settling a retry that is unknown does and counts nothing: an answer may come after another
+///   worker took the retry and settled it. So does deferring one under the lease of a batch: what
+///   is not known any more has its outcome.
+/// * A checkpoint that is `done` ends its lease, or, where it still `awaits` answers, only its
+///   range: the lease goes on, so that retries can be settled under it. What a batch of retries
+///   neither settled nor deferred is due again at once when its lease ends.
 /// * A broadcast is finished inside the checkpoint that leaves no open range and no retry; that
 ///   checkpoint returns [`State::Finished`], and its counts are added to the channel's
-///   [`totals`](Self::totals) in the same transaction, once.
+///   [`totals`](Self::totals) in the same transaction, once. It has timed out where a range was
+///   ended before its end.
 ///
 /// **Counts**
 /// * In every report, the counts over all outcomes and `pending` add up to the entries read.
+///   After an abort what was deferred stays pending.
+/// * Its origins are the vendors, the 16 busiest others and the rest, its failures the first 100.
 ///
 /// **Forgetting**
 /// * [`forget`](SubscriptionStore::forget) also removes the user's retries and failures; the
-///   retries count as [`Skipped`](crate::OutcomeKind::Skipped).
+///   retries count as [`Skipped`](crate::OutcomeKind::Skipped), and a broadcast that had nothing
+///   else left is finished by it. What a worker has in hand at that moment may still be recorded
+///   by its next checkpoint.
 ///
-/// Every operation may be repeated without harm; a repeated checkpoint of a lost answer is the
-/// exception that the fence is for: the worker drops its lease instead, and whoever takes the
-/// range repeats at most a window.
+/// Positions, ranges and the endpoints' origins are octets and words to a journal: it may keep
+/// the work of another store (see [`Paired`](super::Paired)).
+///
+/// Every operation may be repeated without harm.
+///
+/// `testing::journal_suite` holds one test for each of these.
 ///
 /// # Cancel safety
 ///
@@ -76,18 +102,25 @@ pub trait Journal: SubscriptionStore {
     /// Stores a broadcast and its ranges, which [`split`](SubscriptionStore::split) made.
     async fn begin(&self, broadcast: &NewBroadcast, ranges: &[Range]) -> Result<Begun, JournalError>;
 
-    /// Leases some work for this long, if there is any now.
-    async fn lease(&self, worker: &WorkerId, term: Duration) -> Result<Option<Lease>, JournalError>;
+    /// Leases some work for this long, if there is any now: a range, or at most so many retries.
+    async fn lease(
+        &self,
+        worker: &WorkerId,
+        term: Duration,
+        retries: NonZeroU16,
+    ) -> Result<Option<Lease>, JournalError>;
 
     /// Stores what was done under a lease and extends it, and says how the broadcast stands. When
-    /// the range is done, or every retry of the batch is settled or deferred, the lease ends.
+    /// it says that the work is done, the lease ends.
     async fn checkpoint(&self, lease: &LeaseToken, checkpoint: Checkpoint) -> Result<State, JournalError>;
 
     /// Gives work back before its term. A lease that was lost is no error here.
     async fn release(&self, lease: &LeaseToken) -> Result<(), JournalError>;
 
-    /// Ends a broadcast: no more work is given, leases on it are lost, retries are dropped.
-    /// Aborting one that ended already changes nothing.
+    /// Ends a broadcast: no more work is given, retries are dropped. A checkpoint under a lease that
+    /// was live at that moment does nothing and answers [`State::Aborted`], until its term has
+    /// passed: so the worker learns why it has to stop. Aborting one that ended already changes
+    /// nothing.
     async fn abort(&self, id: &BroadcastId) -> Result<Report, JournalError>;
 
     /// How a broadcast stands; `None` if it is unknown.
@@ -122,7 +155,8 @@ pub trait Journal: SubscriptionStore {
         limit: NonZeroU16,
     ) -> Result<Vec<BroadcastId>, JournalError>;
 
-    /// Forgets broadcasts that ended longer ago than this, with their failures. Says how many.
+    /// Forgets broadcasts that ended longer ago than this, with their failures: where it is zero,
+    /// all that ended. Says how many.
     async fn purge(&self, older_than: Duration) -> Result<u64, JournalError>;
 
     /// Waits until there may be work, and not longer than this. Only a hint: there may be none,
@@ -139,8 +173,13 @@ macro_rules! forward {
                 (**self).begin(broadcast, ranges).await
             }
 
-            async fn lease(&self, worker: &WorkerId, term: Duration) -> Result<Option<Lease>, JournalError> {
-                (**self).lease(worker, term).await
+            async fn lease(
+                &self,
+                worker: &WorkerId,
+                term: Duration,
+                retries: NonZeroU16,
+            ) -> Result<Option<Lease>, JournalError> {
+                (**self).lease(worker, term, retries).await
             }
 
             async fn checkpoint(

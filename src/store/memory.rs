@@ -3,6 +3,8 @@
 mod channels;
 mod former;
 mod index;
+#[cfg(feature = "channel")]
+mod journal;
 mod row;
 mod scan;
 mod slab;
@@ -25,12 +27,18 @@ use super::{
 use crate::clock::{self, Clock, SystemClock};
 use crate::{ChannelName, SubscriptionId, UserId};
 
-/// A [`SubscriptionStore`] in this process, gone with it.
+/// A [`SubscriptionStore`] in this process, gone with it. With the feature `channel` also a
+/// [`Journal`](crate::store::journal::Journal): broadcasts go on when a worker is lost, not when
+/// the process is.
 ///
 /// For tests, and for applications that keep their subscriptions elsewhere and load them at
 /// start. Beside the subscription itself (330 octets with a usual endpoint) an entry costs 75, a
 /// user about 80, a membership 46: ten million entries of five million members take 5 GB. No
 /// operation holds the lock for more than about a thousand entries at a time, or across an await.
+///
+/// Of a broadcast it keeps, beside the message while it runs, its deferred attempts and its
+/// failures, about 300 octets each. The failures stay after its end: call
+/// [`purge`](crate::store::journal::Journal::purge) now and then.
 ///
 /// ```
 /// use webpush_channels::store::{Audience, Count, MemoryStore, NewEntry, Put, SubscriptionStore};
@@ -57,6 +65,8 @@ pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     limit: u32,
     tag: [u8; 8],
+    #[cfg(feature = "channel")]
+    journal: journal::Book,
 }
 
 /// The most subscriptions of one user: each browser profile makes one, dead ones stay until the
@@ -101,6 +111,15 @@ impl MemoryStore {
         }
     }
 
+    /// Applies changes in the order of [`Change`].
+    fn apply_all(&self, changes: &[(EntryRef, Change)]) -> Vec<bool> {
+        let mut done = vec![false; changes.len()];
+        self.apply_those(changes, &mut done, |c| matches!(c, Change::LimitPayload(_) | Change::NeedsRenewal));
+        self.apply_those(changes, &mut done, |c| matches!(c, Change::Remove));
+        self.apply_those(changes, &mut done, |c| matches!(c, Change::UseKey(_)));
+        done
+    }
+
     /// Applies the changes that `in_turn` picks.
     fn apply_those(
         &self,
@@ -127,12 +146,16 @@ impl Default for MemoryStore {
 
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.read();
-        f.debug_struct("MemoryStore")
-            .field("subscriptions", &state.rows.len())
-            .field("users", &state.users.len())
-            .field("channels", &state.channels.len())
-            .finish_non_exhaustive()
+        let mut f = f.debug_struct("MemoryStore");
+        {
+            let state = self.read();
+            f.field("subscriptions", &state.rows.len())
+                .field("users", &state.users.len())
+                .field("channels", &state.channels.len());
+        }
+        #[cfg(feature = "channel")]
+        f.field("broadcasts", &self.journal.len());
+        f.finish_non_exhaustive()
     }
 }
 
@@ -171,6 +194,8 @@ impl MemoryStoreBuilder {
             clock: self.clock,
             limit: self.limit.get(),
             tag,
+            #[cfg(feature = "channel")]
+            journal: journal::Book::default(),
         }
     }
 }
@@ -198,11 +223,7 @@ impl SubscriptionStore for MemoryStore {
     }
 
     async fn apply(&self, changes: &[(EntryRef, Change)]) -> Result<Vec<bool>, StoreError> {
-        let mut done = vec![false; changes.len()];
-        self.apply_those(changes, &mut done, |c| matches!(c, Change::LimitPayload(_) | Change::NeedsRenewal));
-        self.apply_those(changes, &mut done, |c| matches!(c, Change::Remove));
-        self.apply_those(changes, &mut done, |c| matches!(c, Change::UseKey(_)));
-        Ok(done)
+        Ok(self.apply_all(changes))
     }
 
     async fn subscriptions(&self, user: &UserId) -> Result<Vec<Entry>, StoreError> {
@@ -282,6 +303,8 @@ impl SubscriptionStore for MemoryStore {
 
     async fn forget(&self, user: &UserId) -> Result<(), StoreError> {
         self.write().forget(user, &self.hashers);
+        #[cfg(feature = "channel")]
+        self.journal.forget(user);
         Ok(())
     }
 

@@ -18,10 +18,10 @@
 
 mod apply;
 mod decorator;
-mod kit;
+pub(in crate::testing) mod kit;
 mod limit;
 mod membership;
-mod model;
+pub(in crate::testing) mod model;
 mod put;
 mod ranges;
 mod replace;

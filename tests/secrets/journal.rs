@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use webpush_channels::store::journal::{
-    Begun, Checkpoint, Control, Deferred, Due, FailureId, FailurePage, JournalError, JournalErrorKind, Lease,
-    LeaseToken, NewBroadcast, RetryId, State, Summary, Totals, Work, WorkerId,
+    Begun, Checkpoint, Control, Deferred, Due, FailedDelivery, FailureId, FailurePage, JournalError,
+    JournalErrorKind, Lease, LeaseToken, NewBroadcast, RetryId, SettledRetry, State, Summary, Totals, Tried,
+    Work, WorkerId,
 };
-use webpush_channels::store::{Audience, Change, MemoryStore, NewEntry, StoreError, SubscriptionStore as _};
+use webpush_channels::store::{
+    Audience, Change, MemoryStore, NewEntry, Paired, StoreError, SubscriptionStore as _,
+};
+use webpush_channels::testing::journal_suite;
 use webpush_channels::testing::store_suite::{CASES, Case, Probe};
 use webpush_channels::{Failure, OriginLabel, OutcomeKind, Report};
 
@@ -27,25 +31,31 @@ pub(crate) async fn format_journal(world: &World, shown: &mut Shown<'_>) {
 
     let new = Arc::new(NewBroadcast::new(broadcast(), to.clone(), world.message(), TERM));
     shown.debug(&new);
-    let due = Due::new(retry, Some(entry), 1, TERM);
+    let origin = OriginLabel::Origin(world.subscription.endpoint().origin());
+    let tried = Tried::new(1, 1, true);
+    let due = Due::new(retry, user(), reference.id, origin.clone(), Some(entry), tried, TERM);
     shown.debug(&due);
     let token = LeaseToken::encode(*b"journal\0", [1, 2]);
     for work in [Work::Range { range, after: None }, Work::Retries(vec![due])] {
-        shown.debug(&Lease::new(token, Arc::clone(&new), TERM, TERM, work));
+        shown.debug(&Lease::new(token, Arc::clone(&new), TERM, TERM, Control::default(), work));
     }
 
-    let origin = OriginLabel::Origin(world.subscription.endpoint().origin());
-    let failure = Failure::new(reference.id, origin, OutcomeKind::Gone, None, 1);
-    let mut checkpoint = Checkpoint::new(TERM);
+    let failure = Failure::new(reference.id, origin.clone(), OutcomeKind::Gone, None, 1);
+    let failed = FailedDelivery::new(user(), failure.clone());
+    let mut checkpoint = Checkpoint::new(1, TERM);
     checkpoint.changes.push((reference, Change::Remove));
-    checkpoint.deferred.push(Deferred::new(retry, user(), reference, 1, TERM, TERM));
-    checkpoint.failures.push(failure.clone());
+    checkpoint.deferred.push(Deferred::new(retry, user(), reference, origin.clone(), tried, TERM, TERM));
+    checkpoint.settled.push(SettledRetry::new(retry, origin, OutcomeKind::Gone, Some(failed.clone())));
+    checkpoint.failures.push(failed);
     shown.debug(&checkpoint);
     shown.debug(&FailurePage::new(vec![failure], Some(FailureId::from_u64(1))));
     shown.debug(&Summary::new(broadcast(), to, TERM, Report::default()));
     shown.debug(&(Begun::Created, State::Running(Control::default()), Totals::default()));
     let case: Case = CASES[0];
     shown.debug(&(case, Probe::default()));
+    shown.debug(&(journal_suite::CASES[0], journal_suite::Probe::default()));
+
+    shown.debug(&Paired::new(store, MemoryStore::new()));
 
     let store = StoreError::from(LeaseToken::from_bytes(&[0; 20]).unwrap_err());
     shown.error(&JournalError::from(store));

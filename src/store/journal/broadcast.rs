@@ -100,7 +100,8 @@ pub enum Begun {
 pub struct Control {
     /// Whether it waits.
     pub paused: bool,
-    /// The most first attempts in a minute, over all workers.
+    /// The most first attempts in a minute, over all workers; in a lease and in the answer to a
+    /// checkpoint, that lease's share.
     pub per_minute: Option<NonZeroU32>,
 }
 

@@ -5,9 +5,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::NewBroadcast;
+use super::{Control, NewBroadcast, Tried};
 use crate::store::token::token;
 use crate::store::{Entry, Position, Range};
+use crate::{OriginLabel, SubscriptionId, UserId};
 
 token! {
     /// Proves that one holds a lease. Opaque to all but the journal that gave it: it names the
@@ -87,6 +88,8 @@ pub struct Lease {
     pub age: Duration,
     /// How much is left of its `send_within`; zero once that has passed.
     pub send_within_left: Duration,
+    /// How fast it may go: of a limited rate, this lease's share.
+    pub control: Control,
     /// What is to be done.
     pub work: Work,
 }
@@ -99,9 +102,10 @@ impl Lease {
         broadcast: Arc<NewBroadcast>,
         age: Duration,
         send_within_left: Duration,
+        control: Control,
         work: Work,
     ) -> Self {
-        Self { token, broadcast, age, send_within_left, work }
+        Self { token, broadcast, age, send_within_left, control, work }
     }
 }
 
@@ -116,7 +120,7 @@ pub enum Work {
         /// Where the last checkpoint was.
         after: Option<Position>,
     },
-    /// To try again what was deferred and is due: at most a window of it.
+    /// To try again what was deferred and is due: as many of one broadcast as were asked for.
     Retries(Vec<Due>),
 }
 
@@ -126,21 +130,36 @@ pub enum Work {
 pub struct Due {
     /// Which.
     pub retry: RetryId,
+    /// Whose subscription it was.
+    pub user: UserId,
+    /// Which it was.
+    pub subscription: SubscriptionId,
+    /// Whose push service.
+    pub origin: OriginLabel,
     /// The subscription as it is now. `None` when the user has no subscription of that id any
     /// more: removed, moved or replaced.
     pub entry: Option<Entry>,
-    /// How many attempts there were.
-    pub attempt: u8,
+    /// What was tried so far.
+    pub tried: Tried,
     /// What is left of the message's lifetime, which began with the first attempt; zero once it
-    /// has passed.
+    /// has passed. All of it where there was no attempt yet.
     pub ttl_left: Duration,
 }
 
 impl Due {
     /// A due attempt of its parts.
     #[must_use]
-    pub const fn new(retry: RetryId, entry: Option<Entry>, attempt: u8, ttl_left: Duration) -> Self {
-        Self { retry, entry, attempt, ttl_left }
+    #[allow(clippy::too_many_arguments, reason = "a row's parts")]
+    pub const fn new(
+        retry: RetryId,
+        user: UserId,
+        subscription: SubscriptionId,
+        origin: OriginLabel,
+        entry: Option<Entry>,
+        tried: Tried,
+        ttl_left: Duration,
+    ) -> Self {
+        Self { retry, user, subscription, origin, entry, tried, ttl_left }
     }
 }
 

@@ -27,7 +27,7 @@ impl Probe {
         lock(&self.calls).clone()
     }
 
-    fn called(&self, method: &'static str) {
+    pub(in crate::testing) fn called(&self, method: &'static str) {
         lock(&self.calls).push(method);
     }
 }

@@ -16,19 +16,19 @@ static PUBLIC_KEY: LazyLock<PublicKey> = LazyLock::new(|| {
     PublicKey::from_base64url(text).expect("the text is a point")
 });
 
-pub(super) fn user(name: &str) -> UserId {
+pub(in crate::testing) fn user(name: &str) -> UserId {
     UserId::new(name).expect("the name is valid")
 }
 
-pub(super) fn channel(name: &str) -> ChannelName {
+pub(in crate::testing) fn channel(name: &str) -> ChannelName {
     ChannelName::new(name).expect("the name is valid")
 }
 
-pub(super) fn members(name: &str) -> Audience {
+pub(in crate::testing) fn members(name: &str) -> Audience {
     Audience::Channel(channel(name))
 }
 
-pub(super) fn key(number: u8) -> KeyId {
+pub(in crate::testing) fn key(number: u8) -> KeyId {
     KeyId::from_bytes([number; 16])
 }
 
@@ -37,32 +37,32 @@ pub(super) fn limit(limit: u16) -> NonZeroU16 {
 }
 
 /// A subscription, its endpoint and its keys told apart by numbers.
-pub(super) fn subscription(endpoint: u32, keys: u8) -> Subscription {
+pub(in crate::testing) fn subscription(endpoint: u32, keys: u8) -> Subscription {
     let endpoint = format!("https://push.example.net/p/{endpoint}").parse().expect("the endpoint is valid");
     let keys = SubscriptionKeys::new(PUBLIC_KEY.clone(), AuthSecret::from_bytes([keys; 16]));
     Subscription::new(endpoint, keys)
 }
 
-pub(super) fn new(owner: &str, endpoint: u32) -> NewEntry {
+pub(in crate::testing) fn new(owner: &str, endpoint: u32) -> NewEntry {
     NewEntry::new(user(owner), subscription(endpoint, 0))
 }
 
-pub(super) fn new_with_keys(owner: &str, endpoint: u32, keys: u8) -> NewEntry {
+pub(in crate::testing) fn new_with_keys(owner: &str, endpoint: u32, keys: u8) -> NewEntry {
     NewEntry::new(user(owner), subscription(endpoint, keys))
 }
 
 /// The endpoint's number.
-pub(super) fn number(entry: &Entry) -> u32 {
+pub(in crate::testing) fn number(entry: &Entry) -> u32 {
     let text = entry.subscription.endpoint().as_str();
     let (_, number) = text.rsplit_once('/').expect("the endpoint has a path");
     number.parse().expect("the path ends with a number")
 }
 
-pub(super) fn numbers(entries: &[Entry]) -> Vec<u32> {
+pub(in crate::testing) fn numbers(entries: &[Entry]) -> Vec<u32> {
     entries.iter().map(number).collect()
 }
 
-pub(super) fn sorted(entries: &[Entry]) -> Vec<u32> {
+pub(in crate::testing) fn sorted(entries: &[Entry]) -> Vec<u32> {
     let mut numbers = numbers(entries);
     numbers.sort_unstable();
     numbers
@@ -102,7 +102,7 @@ pub(super) async fn apply_one(store: &dyn SubscriptionStore, to: EntryRef, chang
     done[0]
 }
 
-pub(super) async fn join(store: &dyn SubscriptionStore, name: &str, users: &[&str]) {
+pub(in crate::testing) async fn join(store: &dyn SubscriptionStore, name: &str, users: &[&str]) {
     let users: Vec<UserId> = users.iter().map(|name| user(name)).collect();
     store.join(&channel(name), &users).await.expect("join");
 }
@@ -215,6 +215,6 @@ impl<'a> Scan<'a> {
 }
 
 /// All of an audience, in pages of this size.
-pub(super) async fn scan(store: &dyn SubscriptionStore, to: &Audience, page: u16) -> Vec<Entry> {
+pub(in crate::testing) async fn scan(store: &dyn SubscriptionStore, to: &Audience, page: u16) -> Vec<Entry> {
     Scan::new(store, to, page).await.rest().await
 }

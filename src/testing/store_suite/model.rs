@@ -20,13 +20,8 @@ pub async fn agrees_with_a_model(store: &dyn SubscriptionStore) {
 
 /// The same with another history.
 pub async fn agrees_with_a_model_for(store: &dyn SubscriptionStore, seed: u64) {
-    let mut run = Run {
-        store,
-        model: Model::default(),
-        random: Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
-        scan: None,
-        stale: Vec::new(),
-    };
+    let mut run =
+        Run { store, model: Model::default(), random: Random::new(seed), scan: None, stale: Vec::new() };
     for _ in 0..STEPS {
         run.step().await;
     }
@@ -34,10 +29,14 @@ pub async fn agrees_with_a_model_for(store: &dyn SubscriptionStore, seed: u64) {
 }
 
 /// A small generator: the same history for the same seed, everywhere.
-struct Random(u64);
+pub(in crate::testing) struct Random(u64);
 
 impl Random {
-    fn below(&mut self, end: u32) -> u32 {
+    pub(in crate::testing) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(in crate::testing) fn below(&mut self, end: u32) -> u32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
