@@ -10,19 +10,23 @@ use futures_util::stream;
 
 mod broadcast;
 mod driver;
+mod durable;
 mod encryption;
 mod gate;
 mod hook;
 mod limits;
 mod progress;
 mod tally;
+mod worker;
 
 pub use self::broadcast::{Broadcast, BroadcastError, Delivery, Publication};
+pub use self::durable::{ChannelStatistics, DurableChannel, EnqueueError, Enqueued};
 pub use self::hook::{RemovalHook, Removals, Review};
 pub use self::limits::Limits;
 pub use self::progress::{Progress, Snapshot};
+pub use self::worker::{Worker, WorkerBuilder};
 
-use self::driver::Driver;
+use self::driver::Direct;
 use self::encryption::EncryptionPool;
 use self::gate::Gate;
 use self::tally::Tally;
@@ -178,7 +182,7 @@ impl Channels {
         Box::pin(stream::unfold(start, |(start, driver)| async move {
             let mut driver = match (driver, start) {
                 (Some(driver), _) => driver,
-                (None, Some((hub, publication))) => Box::new(Driver::new(hub, publication)),
+                (None, Some((hub, publication))) => Box::new(Direct::new(hub, publication)),
                 (None, None) => return None,
             };
             driver.next().await.map(|delivery| (delivery, (None, Some(driver))))
@@ -192,7 +196,7 @@ impl Channels {
     /// [`BroadcastError`] when the store fails; it carries the report of what was done.
     pub async fn publish(&self, publication: Publication) -> Result<Report, BroadcastError> {
         let id = publication.broadcast().id().cloned();
-        let mut driver = Box::new(Driver::new(Arc::clone(&self.hub), publication));
+        let mut driver = Box::new(Direct::new(Arc::clone(&self.hub), publication));
         let mut error = None;
         while let Some(delivery) = driver.next().await {
             error = delivery.err().or(error);

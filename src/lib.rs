@@ -40,7 +40,7 @@
 //! | [`transport`] | the seam to HTTP, and `HyperTransport` | `http-client` for the latter |
 //! | [`store`] | the seam to storage, and `MemoryStore` | `memory` for the latter |
 //! | `sender` | one message to one subscription | `channel` |
-//! | `channel` | the hub, channels, broadcasts | `channel` |
+//! | `channel` | the hub, channels, broadcasts, durable ones and their workers | `channel` |
 //! | `testing` | a push service, a user agent, doubles, the conformance suites | `testing` |
 //!
 //! # Features

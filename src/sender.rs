@@ -164,7 +164,7 @@ impl Sender {
         loop {
             let now = Instant::now();
             let Some(ttl) = trial.ttl_left(message.ttl(), now) else {
-                return trial.settle(Outcome::Expired);
+                return trial.expire();
             };
             let Some(vapid) = trial.vapid(core, None) else {
                 return trial.settle(Outcome::KeyMismatch);
@@ -172,7 +172,7 @@ impl Sender {
             if let Some(stop) = origin.stopped(vapid.key_id(), now) {
                 return trial.settle_stopped(stop);
             }
-            let job = Job { subscription, vapid, ttl, message };
+            let job = Job { subscription, vapid, ttl, message, broadcast: None };
             let Ok(Prepared { request, generation }) = job.prepare(&*core.encryptor, &plaintext) else {
                 return trial.engine_failed();
             };
@@ -191,7 +191,7 @@ impl Sender {
                 Step::Settle(settled) => return settled,
                 Step::Again(wait) => {
                     if trial.ttl_left(message.ttl(), later(Instant::now(), wait)).is_none() {
-                        return trial.settle(Outcome::Expired);
+                        return trial.expire();
                     }
                     tokio::time::sleep(wait).await;
                 }

@@ -11,7 +11,7 @@ use crate::engine::encryption::{EncryptError, Encryptor, Lane, Plaintext};
 use crate::engine::request::Body;
 use crate::engine::vapid::Vapid;
 use crate::sender::{Job, Prepared};
-use crate::{Message, Subscription, Ttl};
+use crate::{BroadcastId, Message, Subscription, Ttl};
 
 /// Lanes of one batch: eight at once fill AVX-512, and eight times that amortises the hand-over.
 pub(super) const BATCH: usize = 64;
@@ -20,6 +20,7 @@ pub(super) const BATCH: usize = 64;
 pub(super) struct Batch {
     pub(super) encryptor: Arc<dyn Encryptor>,
     pub(super) message: Arc<Message>,
+    pub(super) broadcast: Option<BroadcastId>,
     pub(super) plaintext: Plaintext,
     pub(super) lanes: Vec<BatchLane>,
 }
@@ -51,7 +52,13 @@ impl Batch {
     }
 
     fn job<'a>(&'a self, lane: &'a BatchLane) -> Job<'a> {
-        Job { subscription: &lane.subscription, vapid: &lane.vapid, ttl: lane.ttl, message: &self.message }
+        Job {
+            subscription: &lane.subscription,
+            vapid: &lane.vapid,
+            ttl: lane.ttl,
+            message: &self.message,
+            broadcast: self.broadcast.as_ref(),
+        }
     }
 }
 

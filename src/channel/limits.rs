@@ -15,7 +15,8 @@ use std::thread::available_parallelism;
 #[non_exhaustive]
 pub struct Limits {
     /// Entries that were read and are neither settled nor deferred. 4096. A broadcast reads on as
-    /// they settle.
+    /// they settle. For a lease of a [`Worker`](super::Worker): entries that were read and that no
+    /// checkpoint covers, which bounds what is sent again when the worker vanishes.
     pub window: usize,
     /// Requests in flight, over all broadcasts of one hub. 2048. While several broadcasts want
     /// more than there are, each has an equal share; one whose stream is not polled keeps its
@@ -23,7 +24,7 @@ pub struct Limits {
     /// count: each broadcast may hold as many of those again.
     pub in_flight: usize,
     /// Entries that wait for a later try outside the window. 65 536; when it is full, reading
-    /// waits.
+    /// waits. A [`Worker`](super::Worker) leaves them in the journal instead.
     pub deferred: usize,
     /// Threads that encrypt. As many as the machine has cores. Zero encrypts on the task that
     /// polls the broadcast: for tests with a paused clock.

@@ -136,6 +136,17 @@ impl OriginState {
         self.lock().silent(now)
     }
 
+    /// For how long it has been silent, if it is.
+    pub(crate) fn silence(&self, now: Instant) -> Option<Duration> {
+        let inner = self.lock();
+        inner.silent(now).then(|| now.duration_since(inner.heard))
+    }
+
+    /// Until when it is paused.
+    pub(crate) fn paused(&self, now: Instant) -> Option<Pause> {
+        self.lock().paused(now)
+    }
+
     /// A status arrived.
     pub(crate) fn answered(&self, now: Instant) {
         let mut inner = self.lock();
@@ -230,9 +241,9 @@ impl Guest {
     /// enough, the broadcast is taken to want more until it asks again.
     pub(crate) fn room(&self, now: Instant) -> Room {
         let mut inner = self.origin.lock();
-        if let Some(until) = inner.paused_until.filter(|until| *until > now) {
+        if let Some(Pause { until, broken }) = inner.paused(now) {
             inner.in_flight.ask(self.number, false);
-            return Room::Paused { until, broken: inner.pauses > 0 };
+            return Room::Paused { until, broken };
         }
         inner.paused_until = None;
         if inner.silent(now) {
@@ -279,6 +290,14 @@ pub(crate) enum Room {
     },
 }
 
+/// A pause of an origin.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Pause {
+    pub(crate) until: Instant,
+    /// For failures, not because it asked.
+    pub(crate) broken: bool,
+}
+
 /// Answers of ten seconds.
 #[derive(Debug)]
 struct SlowDowns {
@@ -313,6 +332,11 @@ impl SlowDowns {
 }
 
 impl Inner {
+    fn paused(&self, now: Instant) -> Option<Pause> {
+        let until = self.paused_until.filter(|until| *until > now)?;
+        Some(Pause { until, broken: self.pauses > 0 })
+    }
+
     fn silent(&self, now: Instant) -> bool {
         self.in_flight.held() > 0 && now.duration_since(self.heard) >= SILENCE
     }

@@ -7,7 +7,7 @@ use super::Core;
 use crate::engine::encryption::{EncryptError, Encryptor, Plaintext};
 use crate::engine::request::{Body, PushRequest};
 use crate::engine::vapid::{TopicInput, Vapid};
-use crate::{Message, Padding, Subscription, Ttl};
+use crate::{BroadcastId, Message, Padding, Subscription, Ttl};
 
 /// What is encrypted for whoever takes bodies of `limit` octets; none when that is too little, or
 /// when no payload has the length that the padding asks for. An empty message has no body that
@@ -29,6 +29,8 @@ pub(crate) struct Job<'a> {
     pub(crate) vapid: &'a Vapid,
     pub(crate) ttl: Ttl,
     pub(crate) message: &'a Message,
+    /// The broadcast whose repeats replace each other, where the message has no collapse key.
+    pub(crate) broadcast: Option<&'a BroadcastId>,
 }
 
 /// A request, and the generation of the token that signs it.
@@ -60,8 +62,9 @@ impl Job<'_> {
         let mut request = PushRequest::new(endpoint, self.ttl, token.header)
             .with_urgency(self.message.urgency())
             .with_body(body);
-        if let Some(key) = self.message.collapse_key() {
-            let topic = self.vapid.topic(&self.subscription.id(), TopicInput::Collapse(key));
+        let collapse = self.message.collapse_key().map(TopicInput::Collapse);
+        if let Some(input) = collapse.or(self.broadcast.map(TopicInput::Broadcast)) {
+            let topic = self.vapid.topic(&self.subscription.id(), input);
             request = request.with_topic(topic.to_header_value());
         }
         Prepared { request: request.into_http(), generation: token.generation }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Core;
 use super::origin::{OriginState, Stop};
+use super::{Core, later};
 use crate::engine::response::{Classified, Verdict};
 use crate::engine::vapid::{Renewal, Vapid};
 use crate::store::Change;
+use crate::store::journal::Tried;
 use crate::transport::{Processed, TransportError, TransportErrorKind};
 use crate::{KeyId, LastFailure, Outcome, Refusal, ResponseDetail, SkipReason, Subscription, Ttl};
 
@@ -21,6 +22,10 @@ pub(crate) struct Trial {
     pub(crate) failures: u8,
     /// When the first request was made: the TTL runs from here.
     pub(crate) first: Option<Instant>,
+    /// What was used of the TTL before that, where the attempts began in another lease.
+    spent: Duration,
+    /// The last request may have arrived.
+    pub(crate) unconfirmed: bool,
     /// Which of the candidate keys is tried.
     candidate: u8,
     /// The token was rebuilt for this subscription already.
@@ -81,6 +86,23 @@ pub(crate) struct Made<'a> {
 }
 
 impl Trial {
+    /// The attempts of a message that was deferred, with this much of its TTL left.
+    pub(crate) fn resumed(tried: Tried, ttl: Ttl, ttl_left: Duration, now: Instant) -> Self {
+        Self {
+            attempts: tried.attempts,
+            failures: tried.failures,
+            first: (tried.attempts > 0).then_some(now),
+            spent: ttl.as_duration().saturating_sub(ttl_left),
+            unconfirmed: tried.unconfirmed,
+            ..Self::default()
+        }
+    }
+
+    /// What a journal keeps of the attempts.
+    pub(crate) const fn tried(&self) -> Tried {
+        Tried::new(self.attempts, self.failures, self.unconfirmed)
+    }
+
     /// The key to sign with; none when no key of ours can be right.
     pub(crate) fn vapid<'a>(&self, core: &'a Core, bound: Option<KeyId>) -> Option<&'a Vapid> {
         core.keyring.candidates(bound).nth(self.candidate.into())
@@ -89,18 +111,44 @@ impl Trial {
     /// What is left of the message's lifetime; none when it is used up. The first attempt has all
     /// of it (H-6).
     pub(crate) fn ttl_left(&self, ttl: Ttl, now: Instant) -> Option<Ttl> {
-        let Some(first) = self.first else { return Some(ttl) };
-        let left = ttl.as_duration().saturating_sub(now.duration_since(first));
+        if self.first.is_none() {
+            return Some(ttl);
+        }
+        let left = self.lifetime_left(ttl, now);
         // A message of TTL 0 has no lifetime to wait in: a repeat at once is as good as the first.
         let immediate = ttl == Ttl::ZERO && self.failures == 0;
         // The last part of a second is written as 0: deliver now or drop.
         (!left.is_zero() || immediate).then(|| Ttl::from(left))
     }
 
-    /// A request is about to be made.
-    pub(crate) fn begin(&mut self, now: Instant) {
+    /// The same to the millisecond; zero once it is used up.
+    pub(crate) fn lifetime_left(&self, ttl: Ttl, now: Instant) -> Duration {
+        let used = self.first.map_or(Duration::ZERO, |first| self.spent + now.duration_since(first));
+        ttl.as_duration().saturating_sub(used)
+    }
+
+    /// When the lifetime ends; none where it did not begin.
+    pub(crate) fn ends(&self, ttl: Ttl, now: Instant) -> Option<Instant> {
+        self.first.is_some().then(|| later(now, self.lifetime_left(ttl, now)))
+    }
+
+    /// A request is made. Returns whether it repeats one that may have arrived.
+    pub(crate) fn begin(&mut self, now: Instant) -> bool {
         self.first.get_or_insert(now);
         self.attempts = self.attempts.saturating_add(1);
+        std::mem::take(&mut self.unconfirmed)
+    }
+
+    /// The end because no time is left.
+    pub(crate) fn expire(&mut self) -> Settled {
+        self.settle(if self.unconfirmed { Outcome::Unconfirmed } else { Outcome::Expired })
+    }
+
+    /// The end before another request, where no try is left: the last request was deferred
+    /// without an answer, and none came.
+    pub(crate) fn exhausted(&mut self, core: &Core) -> Option<Settled> {
+        let exhausted = self.failures >= core.retry.attempts;
+        exhausted.then(|| if self.unconfirmed { self.settle(Outcome::Unconfirmed) } else { self.used_up() })
     }
 
     /// Reads the result of a request.
@@ -282,7 +330,8 @@ impl Trial {
             }
         }
         // H-21: a repeat is harmless when the first cannot have arrived, or is replaced.
-        if error.processed() == Processed::Unknown && !made.has_topic {
+        self.unconfirmed = error.processed() == Processed::Unknown;
+        if self.unconfirmed && !made.has_topic {
             return self.settle(Outcome::Unconfirmed).into();
         }
         self.again(core, None)
@@ -323,4 +372,40 @@ pub(crate) fn refusal(
         return Some(Outcome::Skipped(SkipReason::NeedsRenewal));
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn the_lifetime_goes_on_where_another_lease_left_it() {
+        let (ttl, now) = (Ttl::from_secs(100), Instant::now());
+        let mut fresh = Trial::resumed(Tried::new(0, 2, false), ttl, 100 * SECOND, now);
+        assert_eq!(fresh.ttl_left(ttl, now + 500 * SECOND), Some(ttl), "it begins with the first attempt");
+        assert_eq!(fresh.ends(ttl, now), None);
+        assert!(!fresh.begin(now));
+        assert_eq!(fresh.ends(ttl, now + SECOND), Some(now + 100 * SECOND));
+        let resumed = Trial::resumed(Tried::new(1, 1, false), ttl, 30 * SECOND, now);
+        assert_eq!(resumed.ttl_left(ttl, now + 10 * SECOND), Some(Ttl::from_secs(20)));
+        assert_eq!(resumed.lifetime_left(ttl, now + 10 * SECOND), 20 * SECOND);
+        assert_eq!(resumed.ttl_left(ttl, now + 30 * SECOND), None);
+        assert_eq!(
+            Trial::resumed(Tried::new(1, 1, false), ttl, Duration::ZERO, now).ttl_left(ttl, now),
+            None
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_have_arrived_is_repeated_once_and_else_unconfirmed() {
+        let now = Instant::now();
+        let mut trial = Trial::resumed(Tried::new(1, 1, true), Ttl::hours(1), 60 * SECOND, now);
+        assert_eq!(trial.expire().outcome, Outcome::Unconfirmed);
+        assert!(trial.begin(now), "this one repeats it");
+        assert_eq!(trial.tried(), Tried::new(2, 1, false));
+        assert!(!trial.begin(now), "and this one follows a request that was answered");
+        assert_eq!(trial.expire().outcome, Outcome::Expired);
+    }
 }

@@ -4,6 +4,10 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
+use webpush_channels::channel::{
+    Broadcast, Channels, DurableChannel, EnqueueError, Enqueued, Publication, Worker, WorkerBuilder,
+};
+use webpush_channels::sender::Sender;
 use webpush_channels::store::journal::{
     Begun, Checkpoint, Control, Deferred, Due, FailedDelivery, FailureId, FailurePage, JournalError,
     JournalErrorKind, Lease, LeaseToken, NewBroadcast, RetryId, SettledRetry, State, Summary, Totals, Tried,
@@ -12,9 +16,10 @@ use webpush_channels::store::journal::{
 use webpush_channels::store::{
     Audience, Change, MemoryStore, NewEntry, Paired, StoreError, SubscriptionStore as _,
 };
+use webpush_channels::testing::StubTransport;
 use webpush_channels::testing::journal_suite;
 use webpush_channels::testing::store_suite::{CASES, Case, Probe};
-use webpush_channels::{Failure, OriginLabel, OutcomeKind, Report};
+use webpush_channels::{Failure, Message, OriginLabel, OutcomeKind, Payload, Report, Ttl};
 
 use crate::needles::Shown;
 use crate::world::{World, broadcast, user};
@@ -56,8 +61,31 @@ pub(crate) async fn format_journal(world: &World, shown: &mut Shown<'_>) {
     shown.debug(&(journal_suite::CASES[0], journal_suite::Probe::default()));
 
     shown.debug(&Paired::new(store, MemoryStore::new()));
+    format_worker(world, shown).await;
 
     let store = StoreError::from(LeaseToken::from_bytes(&[0; 20]).unwrap_err());
     shown.error(&JournalError::from(store));
     shown.error(&JournalError::new(JournalErrorKind::Conflict));
+}
+
+/// A durable channel whose broadcast was sent, and who sent it.
+async fn format_worker(world: &World, shown: &mut Shown<'_>) {
+    let store = Arc::new(MemoryStore::new());
+    store.put(&[NewEntry::new(user(), world.subscription.clone())]).await.unwrap();
+    let durable = DurableChannel::new(Arc::clone(&store));
+    let publication =
+        |message| Publication::new(Audience::User(user()), Broadcast::new(message).with_id(broadcast()));
+    let enqueued: Enqueued = durable.enqueue(publication(world.message())).await.unwrap();
+    shown.debug(&(&durable, &enqueued));
+    let other = Message::new(Payload::new("another").unwrap(), Ttl::hours(1));
+    let conflict: EnqueueError = durable.enqueue(publication(other)).await.unwrap_err();
+    shown.error(&conflict);
+    let sender = Sender::builder(world.vapid.clone(), StubTransport::new()).build();
+    let channels = Channels::new(Arc::clone(&store), sender);
+    let builder: WorkerBuilder = Worker::builder(channels, store);
+    shown.debug(&builder);
+    let worker: Worker = builder.build();
+    worker.run_until_idle().await.unwrap();
+    shown.debug(&worker);
+    shown.debug(&durable);
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::{Response, StatusCode};
 use tracing_subscriber::fmt::MakeWriter;
-use webpush_channels::channel::{Broadcast, Channels, Publication};
+use webpush_channels::channel::{Broadcast, Channels, DurableChannel, Publication, Worker};
 use webpush_channels::sender::{RetryPolicy, Sender};
 use webpush_channels::store::{Audience, MemoryStore};
 use webpush_channels::testing::{Answer, PushService};
@@ -66,7 +66,9 @@ async fn nothing_that_is_logged_shows_a_secret() {
     tracing::trace!("the end of the log");
 
     let log = log.text();
-    for line in ["broadcast ended", "TRACE h2::", "DEBUG webpush_channels::", "the end of the log"] {
+    for line in
+        ["broadcast ended", "a lease is done", "TRACE h2::", "DEBUG webpush_channels::", "the end of the log"]
+    {
         assert!(log.contains(line), "{line:?} is not logged");
     }
     let leaks: Vec<_> = log
@@ -94,7 +96,8 @@ async fn publish(world: &World, tls: bool, http1: bool, needles: &mut Needles) {
         service.script(&subscription, [answer.clone(), answer]);
         services.push((service, subscription));
     }
-    let channels = channels(world, services.iter().filter_map(|(service, _)| service.ca_pem()));
+    let store = Arc::new(MemoryStore::new());
+    let channels = channels(world, &store, services.iter().filter_map(|(service, _)| service.ca_pem()));
     // Nothing listens at the last.
     let nowhere = world.agent.subscribe(format!("http://127.0.0.1:9{}", crate::world::PATH).parse().unwrap());
     for subscription in services.iter().map(|(_, subscription)| subscription).chain([&nowhere]) {
@@ -124,10 +127,14 @@ async fn publish(world: &World, tls: bool, http1: bool, needles: &mut Needles) {
             needles.text("a token", token.split_once(',').unwrap().0.strip_prefix("vapid t=").unwrap());
         }
     }
-    channels.publish(Publication::new(audience, world.message())).await.unwrap();
+    channels.publish(Publication::new(audience.clone(), world.message())).await.unwrap();
+    // The same by a worker, which tells of leases.
+    let durable = DurableChannel::new(Arc::clone(&store));
+    durable.enqueue(Publication::new(audience, world.message())).await.unwrap();
+    Worker::builder(channels, store).build().run_until_idle().await.unwrap();
 }
 
-fn channels<'a>(world: &World, roots: impl Iterator<Item = &'a str>) -> Channels {
+fn channels<'a>(world: &World, store: &Arc<MemoryStore>, roots: impl Iterator<Item = &'a str>) -> Channels {
     let mut transport = HyperTransport::builder()
         .address_policy(AddressPolicy::loopback_for_tests())
         .http2_prior_knowledge(true)
@@ -144,7 +151,7 @@ fn channels<'a>(world: &World, roots: impl Iterator<Item = &'a str>) -> Channels
         .policy(EndpointPolicy::loopback_for_tests())
         .retry(retry)
         .seed(1);
-    Channels::new(MemoryStore::new(), sender.build())
+    Channels::new(Arc::clone(store), sender.build())
 }
 
 fn answers(world: &World) -> Vec<Answer> {

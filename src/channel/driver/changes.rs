@@ -1,15 +1,15 @@
 //! Changes that answers cause in the store: batched, reviewed, applied beside the sending.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::super::{RemovalHook, Removals, Review, Tally};
+use super::super::{RemovalHook, Tally};
 use super::patience::patiently;
+use super::removals::Pending;
+use crate::Origin;
 use crate::store::{Change, Entry, EntryRef, StoreError, SubscriptionStore};
-use crate::{Origin, Vendor};
 
 /// Enough changes for a statement of their own.
 const BATCH: usize = 256;
@@ -18,14 +18,14 @@ pub(super) struct Changes {
     store: Arc<dyn SubscriptionStore>,
     hook: Option<Arc<dyn RemovalHook>>,
     others: Vec<(EntryRef, Change)>,
-    removals: HashMap<Origin, (Vendor, Vec<EntryRef>)>,
+    removals: Pending,
     waiting: usize,
     applying: Option<BoxFuture<'static, Result<u64, StoreError>>>,
 }
 
 impl Changes {
     pub(super) fn new(store: Arc<dyn SubscriptionStore>, hook: Option<Arc<dyn RemovalHook>>) -> Self {
-        Self { store, hook, others: Vec::new(), removals: HashMap::new(), waiting: 0, applying: None }
+        Self { store, hook, others: Vec::new(), removals: Pending::default(), waiting: 0, applying: None }
     }
 
     pub(super) const fn is_busy(&self) -> bool {
@@ -41,7 +41,7 @@ impl Changes {
         let reference = entry.reference();
         if matches!(change, Change::Remove) {
             let vendor = entry.subscription.endpoint().vendor();
-            self.removals.entry(origin.clone()).or_insert_with(|| (vendor, Vec::new())).1.push(reference);
+            self.removals.push(origin, vendor, reference);
         } else {
             self.others.push((reference, change));
         }
@@ -54,17 +54,10 @@ impl Changes {
         }
         self.waiting = 0;
         let mut batch = std::mem::take(&mut self.others);
-        for (origin, (vendor, entries)) in std::mem::take(&mut self.removals) {
-            let counts = tally.counts_of(vendor, &origin);
-            let removals = Removals { origin: &origin, counts: &counts, entries: &entries };
-            match self.hook.as_ref().map_or(Review::Apply, |hook| hook.review(&removals)) {
-                Review::Apply => batch.extend(entries.into_iter().map(|entry| (entry, Change::Remove))),
-                Review::Withhold => {
-                    tracing::warn!(%origin, removals = entries.len(), "removals are withheld");
-                    tally.withheld(entries.len() as u64);
-                }
-            }
-        }
+        let (removals, withheld) =
+            std::mem::take(&mut self.removals).review(self.hook.as_deref(), tally.origins());
+        batch.extend(removals.into_iter().map(|entry| (entry, Change::Remove)));
+        tally.withheld(withheld);
         if batch.is_empty() {
             return;
         }

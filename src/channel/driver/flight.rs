@@ -11,6 +11,8 @@ use tokio::time::Instant;
 use super::super::encryption::{BATCH, Batch, BatchLane, Encrypted};
 use super::super::gate::Place;
 use super::Driver;
+use super::book::Book;
+use super::queues::Stall;
 use crate::engine::encryption::Plaintext;
 use crate::engine::response::Classified;
 use crate::engine::vapid::Vapid;
@@ -81,13 +83,13 @@ pub(super) struct Boarding {
     ttl: Ttl,
 }
 
-impl Driver {
+impl<B: Book> Driver<B> {
     /// Fills the encryption with entries that may be sent.
     pub(super) fn pump(&mut self, now: Instant) {
         // Two batches a thread: one in hand, one waiting.
         let most = 2 * self.hub.pool.threads().max(1);
         self.gate_closed = false;
-        while self.failure.is_none() && !self.gate_closed && self.encrypting < most {
+        while !self.halted && !self.gate_closed && self.encrypting < most {
             let boarding = self.board(now);
             if boarding.is_empty() {
                 break;
@@ -135,7 +137,7 @@ impl Driver {
         let job = &mut self.jobs[key];
         let vapid = job.trial.vapid(self.hub.sender.core(), job.entry.key).map(Vapid::key_id);
         let settled = match (job.trial.ttl_left(self.message.ttl(), now), vapid) {
-            (None, _) => job.trial.settle(Outcome::Expired),
+            (None, _) => job.trial.expire(),
             (_, None) => job.trial.settle(Outcome::KeyMismatch),
             (Some(ttl), Some(vapid)) => match slot.guest.origin().stopped(vapid, now) {
                 Some(stop) => job.trial.settle_stopped(stop),
@@ -187,21 +189,26 @@ impl Driver {
         self.encrypting += 1;
         let subscriptions: Vec<_> = lanes.iter().map(|lane| Arc::clone(&lane.subscription)).collect();
         let (encryptor, message) = (Arc::clone(&core.encryptor), Arc::clone(&self.message));
-        let encrypted = hub.pool.submit(Batch { encryptor, message, plaintext, lanes });
+        let broadcast = self.broadcast.clone();
+        let encrypted = hub.pool.submit(Batch { encryptor, message, broadcast, plaintext, lanes });
         let passengers = boarding.into_iter().zip(subscriptions).collect();
         self.flights.spawn(fly_batch(Arc::clone(core), passengers, encrypted, self.arrivals.clone()));
     }
 
     /// The entries of a paused origin leave the window; a pause beyond the deadline is their end.
     fn expire_paused(&mut self, now: Instant) {
-        while let Some((queue, until)) = self.queues.pop_paused() {
-            if until < self.deadline {
+        while let Some((queue, pause)) = self.queues.pop_paused() {
+            if self.book.ledger().is_some() {
+                for (key, _) in self.queues.drain(queue) {
+                    self.put_off(key, Stall::Paused(pause), now);
+                }
+            } else if pause.until < self.deadline {
                 self.queues.defer(queue, now, &mut self.jobs, &mut self.window);
-                continue;
-            }
-            for (key, _) in self.queues.drain(queue) {
-                let settled = self.jobs[key].trial.settle(Outcome::Expired);
-                self.settle(key, settled, now);
+            } else {
+                for (key, _) in self.queues.drain(queue) {
+                    let settled = self.jobs[key].trial.expire();
+                    self.settle(key, settled, now);
+                }
             }
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Weak;
 
 use tokio::time::Instant;
 
+use super::book::Slip;
 use super::flight::{Flown, Slot};
 use crate::sender::Core;
 use crate::sender::origin::OriginState;
@@ -14,9 +15,11 @@ use crate::store::Entry;
 pub(super) struct Job {
     pub(super) entry: Entry,
     pub(super) trial: Trial,
+    /// Where it stands in the books.
+    pub(super) slip: Slip,
     /// Its origin's queue.
     pub(super) queue: usize,
-    /// It is counted outside the window.
+    /// It is counted outside the window, and written down where there is a ledger.
     pub(super) deferred: bool,
     /// The request in flight, by number.
     pub(super) flight: Option<u64>,
@@ -24,18 +27,22 @@ pub(super) struct Job {
     pub(super) slot: Weak<Slot>,
     /// The request in flight does not count any more.
     pub(super) overdue: bool,
+    /// The request in flight is in the books already.
+    pub(super) begun: bool,
 }
 
 impl Job {
-    pub(super) fn new(entry: Entry, queue: usize) -> Self {
+    pub(super) fn new(entry: Entry, trial: Trial, slip: Slip, queue: usize) -> Self {
         Self {
             entry,
-            trial: Trial::default(),
+            trial,
+            slip,
             queue,
             deferred: false,
             flight: None,
             slot: Weak::new(),
             overdue: false,
+            begun: false,
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::job::Job;
 use super::window::Window;
-use crate::sender::origin::{Guest, OriginState, Origins, Room, SILENCE};
+use crate::sender::origin::{Guest, OriginState, Origins, Pause, Room, SILENCE};
 use crate::{Endpoint, Origin};
 
 /// How many entries one origin gives before it is the next one's turn.
@@ -19,6 +19,10 @@ const TURN: usize = 16;
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// A stalled queue is deferred at most this often.
 const SWEEP: Duration = Duration::from_secs(1);
+/// Of so many entries that came last it is remembered which origins they were for.
+const RECENT: usize = 256;
+/// An origin that has all but one in so many of these has nobody who waits behind it.
+const ALONE: usize = 16;
 
 #[derive(Debug, Default)]
 pub(super) struct Queues {
@@ -32,6 +36,8 @@ pub(super) struct Queues {
     paused: BinaryHeap<Reverse<(Instant, usize)>>,
     /// Queues that were just found to be paused, or got entries while they are.
     stalled: Vec<usize>,
+    /// The origins of the last entries, by where their state is kept.
+    recent: VecDeque<usize>,
 }
 
 #[derive(Debug)]
@@ -52,6 +58,16 @@ enum Place {
     Ring,
 }
 
+/// Why an entry has to wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Stall {
+    Paused(Pause),
+    /// The origin answers nothing, for so long by now.
+    Silent(Duration),
+    /// It is slower than its queue grows.
+    Slow,
+}
+
 /// Whose turn it is, and how many of its entries may go.
 pub(super) struct Turn {
     pub(super) queue: usize,
@@ -63,6 +79,7 @@ impl Queues {
     pub(super) fn enter(&mut self, endpoint: &Endpoint, origins: &Origins) -> usize {
         if let Some(&queue) = self.by_origin.get(endpoint.origin_str()) {
             self.slab[queue].jobs += 1;
+            self.remember(queue);
             return queue;
         }
         let state = origins.of(endpoint);
@@ -71,7 +88,22 @@ impl Queues {
         let queue = Queue { guest, ready: VecDeque::new(), jobs: 1, place: Place::Nowhere, swept: None };
         let queue = self.slab.insert(queue);
         self.by_origin.insert(origin, queue);
+        self.remember(queue);
         queue
+    }
+
+    fn remember(&mut self, queue: usize) {
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(self.slab[queue].id());
+    }
+
+    /// Whether others come to the window too, who could go on if this origin's entries left it.
+    fn has_company(&self, queue: usize) -> bool {
+        let id = self.slab[queue].id();
+        let others = self.recent.iter().filter(|recent| **recent != id).count();
+        others * ALONE > self.recent.len()
     }
 
     /// One entry less in hand.
@@ -161,14 +193,30 @@ impl Queues {
         self.slab.contains(queue)
     }
 
-    /// A queue that is paused and has entries that do not know it yet, and until when it is.
-    pub(super) fn pop_paused(&mut self) -> Option<(usize, Instant)> {
+    /// A queue that is paused and has entries that do not know it yet, and its pause.
+    pub(super) fn pop_paused(&mut self) -> Option<(usize, Pause)> {
         while let Some(queue) = self.stalled.pop() {
-            if let Some(Queue { place: Place::Paused { until, .. }, .. }) = self.slab.get(queue) {
-                return Some((queue, *until));
+            if let Some(Queue { place: Place::Paused { until, broken }, .. }) = self.slab.get(queue) {
+                return Some((queue, Pause { until: *until, broken: *broken }));
             }
         }
         None
+    }
+
+    /// Whether and why an entry of this queue has to wait.
+    pub(super) fn stall(&self, queue: usize, now: Instant) -> Option<Stall> {
+        let q = &self.slab[queue];
+        if let Some(pause) = q.guest.origin().paused(now) {
+            return Some(Stall::Paused(pause));
+        }
+        let silence = q.guest.origin().silence(now).map(Stall::Silent);
+        // To write its entries down costs more than to wait, unless others gain by it.
+        silence.or_else(|| (q.stalls(now) && self.has_company(queue)).then_some(Stall::Slow))
+    }
+
+    /// Takes every entry out.
+    pub(super) fn clear(&mut self) {
+        self.slab.iter_mut().for_each(|(_, q)| q.ready.clear());
     }
 
     /// A queue whose pause ended, and whether it was for failures. It has its turn again.
@@ -192,16 +240,18 @@ impl Queues {
     }
 
     /// Gives parked queues another turn: room may have been given back by another broadcast.
-    pub(super) fn look_again(&mut self, now: Instant) {
+    /// Returns them.
+    pub(super) fn look_again(&mut self, now: Instant) -> Vec<usize> {
         if self.parked_at.is_none_or(|parked| parked + LOOK_AGAIN > now) {
-            return;
+            return Vec::new();
         }
         self.parked_at = None;
-        for queue in std::mem::take(&mut self.parked) {
-            if self.slab.get(queue).is_some_and(|q| q.place == Place::Parked) {
-                self.list(queue);
-            }
+        let mut parked = std::mem::take(&mut self.parked);
+        parked.retain(|queue| self.slab.get(*queue).is_some_and(|q| q.place == Place::Parked));
+        for queue in &parked {
+            self.list(*queue);
         }
+        parked
     }
 
     /// Defers the entries of a queue that stalls, so that they do not hold the window.
@@ -225,6 +275,10 @@ impl Queues {
 }
 
 impl Queue {
+    fn id(&self) -> usize {
+        Arc::as_ptr(self.guest.origin()).addr()
+    }
+
     /// Paused, silent, or slower than its queue grows.
     fn stalls(&self, now: Instant) -> bool {
         let waited = self.ready.front().is_some_and(|(_, since)| now.duration_since(*since) > SILENCE);

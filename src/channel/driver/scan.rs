@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 
 use super::super::Progress;
 use super::patience::patiently;
-use crate::store::{Audience, Entry, Page, Position, Range, StoreError, SubscriptionStore};
+use crate::store::{Audience, Page, Position, Range, StoreError, SubscriptionStore};
 
 /// The largest page.
 const MAX_PAGE: u16 = 1000;
@@ -42,8 +42,27 @@ impl Scan {
         Self { store, audience, ranges: VecDeque::new(), after: None, state: State::Unsplit }
     }
 
+    /// Goes on with one range after a position.
+    pub(super) fn resume(
+        store: Arc<dyn SubscriptionStore>,
+        audience: Audience,
+        range: Range,
+        after: Option<Position>,
+    ) -> Self {
+        Self { store, audience, ranges: [range].into(), after, state: State::Idle }
+    }
+
+    /// Reads nothing.
+    pub(super) fn nothing(store: Arc<dyn SubscriptionStore>, audience: Audience) -> Self {
+        Self { store, audience, ranges: VecDeque::new(), after: None, state: State::Exhausted }
+    }
+
     pub(super) const fn is_busy(&self) -> bool {
         matches!(self.state, State::Busy(_))
+    }
+
+    pub(super) const fn is_idle(&self) -> bool {
+        matches!(self.state, State::Idle)
     }
 
     pub(super) const fn is_done(&self) -> bool {
@@ -86,28 +105,28 @@ impl Scan {
         }
     }
 
-    /// What was asked for; nothing when that was the split, or an empty page.
-    pub(super) async fn next(&mut self) -> Result<Vec<Entry>, StoreError> {
-        let State::Busy(future) = &mut self.state else { return Ok(Vec::new()) };
+    /// The page that was asked for; nothing when that was the split.
+    pub(super) async fn next(&mut self) -> Result<Page, StoreError> {
+        let State::Busy(future) = &mut self.state else { return Ok(Page::default()) };
         let step = future.await;
         self.state = State::Idle;
-        let entries = match step? {
+        let page = match step? {
             Step::Split(ranges) => {
                 self.ranges = ranges.into();
-                Vec::new()
+                Page::default()
             }
             Step::Page(page) => {
                 self.after = page.next;
                 if self.after.is_none() {
                     self.ranges.pop_front();
                 }
-                page.entries
+                page
             }
         };
         if self.ranges.is_empty() {
             self.state = State::Exhausted;
         }
-        Ok(entries)
+        Ok(page)
     }
 }
 

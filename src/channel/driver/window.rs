@@ -2,16 +2,12 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::super::Limits;
 use super::job::Job;
 use crate::sender::origin::SILENCE;
-
-/// A retry that is due later than this waits outside the window.
-const SOON: Duration = Duration::from_secs(5);
 
 /// Counts entries: those in the window bound how far reading is ahead, the deferred ones have a
 /// bound of their own. When that is reached they stay in the window, and reading waits.
@@ -30,11 +26,11 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, deferred_limit: usize) -> Self {
         Self {
             size: limits.window.max(1),
             inside: 0,
-            deferred_limit: limits.deferred,
+            deferred_limit,
             deferred: 0,
             overdue_limit: limits.in_flight,
             overdue: 0,
@@ -82,11 +78,18 @@ impl Window {
     }
 
     /// A job waits for its next try.
-    pub(super) fn wait_until(&mut self, key: usize, job: &mut Job, due: Instant, now: Instant) {
+    pub(super) fn wait_until(&mut self, key: usize, due: Instant) {
         self.due.push(Reverse((due, key)));
-        if due.duration_since(now) > SOON {
-            self.defer(job);
-        }
+    }
+
+    /// No job waits for its next try any more.
+    pub(super) fn forget_due(&mut self) {
+        self.due.clear();
+    }
+
+    /// Whether every job is deferred, or none is there.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.inside == 0
     }
 
     /// A job whose next try is due.

@@ -1,0 +1,208 @@
+//! What the time brings: tries that are due, answers that stay away, pauses, the end.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Driver;
+use super::book::Book;
+use super::ledger::Row;
+use super::queues::Stall;
+use crate::sender::later;
+
+/// An entry of a slow origin is tried again after this and something more, at random: not all at
+/// once.
+const SLOW: Duration = Duration::from_secs(3);
+const SPREAD: Duration = Duration::from_secs(7);
+/// One of a silent origin waits once or twice as long again as the silence has lasted, and not
+/// longer than twice this.
+const MAX_SILENCE: Duration = Duration::from_secs(30);
+/// Entries of a paused origin come back within this after its pause.
+const AFTER_PAUSE: Duration = Duration::from_secs(1);
+/// When an answer cannot come any more: the timeout of a request, and a margin. Until then nobody
+/// else tries the entry.
+pub(super) const UNANSWERED: Duration = Duration::from_secs(35);
+
+impl<B: Book> Driver<B> {
+    pub(super) fn tick(&mut self, now: Instant) {
+        if self.timed_out {
+            return;
+        }
+        if now >= self.deadline {
+            return self.time_out(now);
+        }
+        while let Some(key) = self.window.pop_due(now) {
+            self.ready(key, now);
+        }
+        while let Some((key, flight)) = self.window.pop_slow(now) {
+            let Some(job) = self.jobs.get(key).filter(|job| job.flight == Some(flight)) else { continue };
+            let queue = job.queue;
+            self.overdue(key, now);
+            self.relieve(queue, now);
+        }
+        while let Some((queue, broken)) = self.queues.pop_resumed(now) {
+            if broken {
+                self.sit_through(queue, now);
+            }
+        }
+        let parked = self.queues.look_again(now);
+        // Another lease may hold all that a silent origin takes.
+        if self.book.ledger().is_some() {
+            for queue in parked {
+                self.relieve(queue, now);
+            }
+        }
+    }
+
+    /// A request is unanswered for two seconds: its entry leaves the window while it goes on.
+    fn overdue(&mut self, key: usize, now: Instant) {
+        let job = &mut self.jobs[key];
+        if self.book.ledger().is_some() && !job.deferred {
+            self.write_down_in_flight(key, 1, now + UNANSWERED, now);
+            self.jobs[key].slip.handed_on = Some(now + UNANSWERED);
+        }
+        self.window.overdue(&mut self.jobs[key]);
+    }
+
+    /// Writes down an entry whose request may have arrived or not, and how many tries it uses up
+    /// when no answer comes. The next request repeats it.
+    fn write_down_in_flight(&mut self, key: usize, failures: u8, due: Instant, now: Instant) {
+        let job = &mut self.jobs[key];
+        if !job.begun {
+            let repeat = job.trial.begin(job.sent().unwrap_or(now));
+            self.book.attempt(job.slip, repeat);
+            job.begun = true;
+        }
+        let mut tried = job.trial.tried();
+        tried.unconfirmed = true;
+        tried.failures = tried.failures.saturating_add(failures);
+        let ends = job.trial.ends(self.message.ttl(), now);
+        let row = Row::new(&job.entry, tried, due, ends);
+        if let Some(ledger) = self.book.ledger() {
+            ledger.defer(&mut job.slip, row, now);
+        }
+    }
+
+    /// Takes the entries of a queue that stalls out of the window.
+    fn relieve(&mut self, queue: usize, now: Instant) {
+        if self.book.ledger().is_none() {
+            return self.queues.defer(queue, now, &mut self.jobs, &mut self.window);
+        }
+        // Relieved of its last entry, it is gone.
+        if !self.queues.exists(queue) {
+            return;
+        }
+        let Some(stall) = self.queues.stall(queue, now) else { return };
+        for (key, _) in self.queues.drain(queue) {
+            self.put_off(key, stall, now);
+        }
+    }
+
+    /// Writes an entry down that has to wait, in the ledger.
+    pub(super) fn put_off(&mut self, key: usize, stall: Stall, now: Instant) {
+        let paused_until = if let Stall::Paused(pause) = stall { pause.until } else { now };
+        let trial = &mut self.jobs[key].trial;
+        if paused_until >= self.deadline || trial.ttl_left(self.message.ttl(), now).is_none() {
+            let settled = trial.expire();
+            return self.settle(key, settled, now);
+        }
+        let due = match stall {
+            Stall::Paused(pause) => {
+                // Whoever sits the pause of a broken origin through has used up a try.
+                if pause.broken
+                    && let Some(settled) = self.jobs[key].trial.sat_through(self.hub.sender.core())
+                {
+                    return self.settle(key, settled, now);
+                }
+                later(pause.until, AFTER_PAUSE.mul_f64(self.rng.f64()))
+            }
+            Stall::Silent(silence) => {
+                later(now, silence.clamp(SLOW, MAX_SILENCE).mul_f64(1.0 + self.rng.f64()))
+            }
+            Stall::Slow => later(now, SLOW + SPREAD.mul_f64(self.rng.f64())),
+        };
+        self.set_aside(key, due, now);
+    }
+
+    /// Writes an entry down to be tried later, perhaps by another worker: it leaves memory.
+    pub(super) fn set_aside(&mut self, key: usize, due: Instant, now: Instant) {
+        let mut job = self.jobs.remove(key);
+        self.window.leave(&job);
+        self.queues.leave(job.queue);
+        let ends = job.trial.ends(self.message.ttl(), now);
+        let row = Row::new(&job.entry, job.trial.tried(), due, ends);
+        if let Some(ledger) = self.book.ledger() {
+            ledger.defer(&mut job.slip, row, now);
+        }
+    }
+
+    /// A broken origin's pause ended: each of its entries has used up a try.
+    fn sit_through(&mut self, queue: usize, now: Instant) {
+        let mut kept = Vec::new();
+        for (key, since) in self.queues.drain(queue) {
+            match self.jobs[key].trial.sat_through(self.hub.sender.core()) {
+                Some(settled) => self.settle(key, settled, now),
+                None => kept.push((key, since)),
+            }
+        }
+        self.queues.restore(queue, kept);
+    }
+
+    /// Starts nothing any more, and writes down what is not on its way.
+    pub(super) fn withdraw(&mut self, now: Instant) {
+        self.halted = true;
+        self.queues.clear();
+        self.window.forget_due();
+        let idle = self.jobs.iter().filter(|(_, job)| job.flight.is_none()).map(|(key, _)| key);
+        for key in idle.collect::<Vec<_>>() {
+            self.set_aside(key, now, now);
+        }
+    }
+
+    /// Drops the requests in flight, and writes down what has no answer yet.
+    pub(super) fn abandon(&mut self, now: Instant) {
+        self.withdraw(now);
+        self.flights.abort_all();
+        for key in self.keys() {
+            let job = &self.jobs[key];
+            if job.deferred {
+                self.drop_job(key);
+            } else if job.begun || job.sent().is_some() {
+                self.write_down_in_flight(key, 0, now, now);
+                self.drop_job(key);
+            } else {
+                self.set_aside(key, now, now);
+            }
+        }
+    }
+
+    /// The deadline: what is in flight may have arrived, the rest was not sent.
+    fn time_out(&mut self, now: Instant) {
+        self.timed_out = true;
+        self.flights.abort_all();
+        for key in self.keys() {
+            let job = &mut self.jobs[key];
+            let started = job.sent();
+            if let Some(started) = started
+                && !job.begun
+            {
+                let repeat = job.trial.begin(started);
+                self.book.attempt(job.slip, repeat);
+            }
+            job.trial.unconfirmed |= started.is_some() || job.begun;
+            let settled = job.trial.expire();
+            self.settle(key, settled, now);
+        }
+        self.queues = super::Queues::default();
+    }
+
+    fn keys(&self) -> Vec<usize> {
+        self.jobs.iter().map(|(key, _)| key).collect()
+    }
+
+    fn drop_job(&mut self, key: usize) {
+        let job = self.jobs.remove(key);
+        self.window.leave(&job);
+        self.queues.leave(job.queue);
+    }
+}
