@@ -3,6 +3,7 @@
 //! | store | feature | what it is |
 //! |---|---|---|
 //! | `MemoryStore` | `memory` | store and journal: everything in this process, gone with it |
+//! | `SqliteStore` | `sqlite` | store and journal: one file, for the processes of one host |
 //! | [`Paired`] | | a store here and a journal there, as one |
 //!
 //! A store that also remembers broadcasts is a [`Journal`](journal::Journal).
@@ -19,6 +20,10 @@ mod memory;
 mod paired;
 mod position;
 mod rules;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod token;
 mod version;
 
@@ -36,6 +41,8 @@ pub use self::error::{StoreError, StoreErrorKind};
 pub use self::memory::{MemoryStore, MemoryStoreBuilder};
 pub use self::paired::Paired;
 pub use self::position::{Position, Range};
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::{SqliteFileError, SqliteStore, SqliteStoreBuilder};
 pub use self::token::PositionError;
 pub use self::version::Version;
 use crate::{ChannelName, SubscriptionId, UserId};
