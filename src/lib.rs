@@ -38,8 +38,9 @@
 //! | the root | plain, parsed data: subscriptions, messages, outcomes, reports, policies | |
 //! | [`engine`] | encryption, VAPID, requests, responses: for any HTTP client | |
 //! | [`transport`] | the seam to HTTP, and `HyperTransport` | `http-client` for the latter |
-//! | [`store`] | the seam to storage, and `MemoryStore` | `memory` for the latter |
+//! | [`store`] | the seam to storage, the journal, and the stores | `memory`, `sqlite`, `postgres` |
 //! | `sender` | one message to one subscription | `channel` |
+//! | `channel` | the hub, channels, broadcasts; durable ones and their workers | `channel` |
 //! | `channel` | the hub, channels, broadcasts, durable ones and their workers | `channel` |
 //! | `testing` | a push service, a user agent, doubles, the conformance suites | `testing` |
 //!
@@ -52,6 +53,8 @@
 //! | `http-client` | yes | `HyperTransport`: hyper, rustls, the address guard; implies `channel` |
 //! | `aws-lc-rs` | yes | the fast encryptor; needs a C compiler |
 //! | `ece` | | Mozilla's `ece` as an encryptor, on the system's OpenSSL |
+//! | `sqlite` | | `SqliteStore`: subscriptions and broadcasts in one file; implies `channel` |
+//! | `postgres` | | `PostgresStore`: the same on a server, for several nodes; implies `channel` |
 //! | `testing` | | what tests need; implies `http-client` and `memory` |
 //!
 //! A feature only adds: none changes what another part does, and none excludes another.
@@ -105,6 +108,8 @@ struct Readme;
 pub mod manual {
     #[doc = include_str!("../docs/design.md")]
     pub mod design {}
+    #[doc = include_str!("../docs/durability.md")]
+    pub mod durability {}
     #[doc = include_str!("../docs/operations.md")]
     pub mod operations {}
     #[doc = include_str!("../docs/rules.md")]

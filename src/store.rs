@@ -3,6 +3,7 @@
 //! | store | feature | what it is |
 //! |---|---|---|
 //! | `MemoryStore` | `memory` | store and journal: everything in this process, gone with it |
+//! | `PostgresStore` | `postgres` | store and journal: a PostgreSQL server, for several nodes |
 //! | `SqliteStore` | `sqlite` | store and journal: one file, for the processes of one host |
 //! | [`Paired`] | | a store here and a journal there, as one |
 //!
@@ -19,6 +20,8 @@ pub mod journal;
 mod memory;
 mod paired;
 mod position;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod rules;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
@@ -41,6 +44,8 @@ pub use self::error::{StoreError, StoreErrorKind};
 pub use self::memory::{MemoryStore, MemoryStoreBuilder};
 pub use self::paired::Paired;
 pub use self::position::{Position, Range};
+#[cfg(feature = "postgres")]
+pub use self::postgres::{PostgresStore, PostgresStoreBuilder};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{SqliteFileError, SqliteStore, SqliteStoreBuilder};
 pub use self::token::PositionError;

@@ -13,6 +13,8 @@ use webpush_channels::engine::response::{Verdict, classify};
 use webpush_channels::engine::vapid::{Keyring, TopicInput};
 use webpush_channels::sender::Sender;
 use webpush_channels::store::{Audience, Change, Entry, MemoryStore, NewEntry, SubscriptionStore as _};
+#[cfg(feature = "postgres")]
+use webpush_channels::store::{PostgresStore, PostgresStoreBuilder};
 use webpush_channels::testing::vapid::{parse_authorization, verify};
 use webpush_channels::testing::{Answer, PushService, StubReply, StubRequest, StubTransport};
 use webpush_channels::transport::HyperTransport;
@@ -23,6 +25,8 @@ use webpush_channels::{
 
 use crate::journal::format_journal;
 use crate::needles::Shown;
+#[cfg(feature = "postgres")]
+use crate::world::DATABASE_PASSWORD;
 use crate::world::{ORIGIN, PATH, PLAINTEXT, World, broadcast, clock, user};
 
 pub(crate) async fn format_all(world: &World, shown: &mut Shown<'_>) {
@@ -190,6 +194,8 @@ async fn store(world: &World, shown: &mut Shown<'_>) {
     shown.debug(&store.put(&[new]).await.unwrap());
     shown.debug(&store);
     shown.debug(&MemoryStore::builder());
+    #[cfg(feature = "postgres")]
+    postgres(shown).await;
     let entries: Vec<Entry> = store.subscriptions(&user()).await.unwrap();
     shown.debug(&entries);
     shown.debug(&entries[0].reference());
@@ -200,6 +206,17 @@ async fn store(world: &World, shown: &mut Shown<'_>) {
     shown.debug(&page);
     shown.debug(&range);
     shown.debug(&store.count(&audience).await.unwrap());
+}
+
+/// Nobody listens on port 1, and `none` is no port.
+#[cfg(feature = "postgres")]
+async fn postgres(shown: &mut Shown<'_>) {
+    for port in ["1", "none"] {
+        let url = format!("postgres://push:{DATABASE_PASSWORD}@127.0.0.1:{port}/push");
+        let builder: PostgresStoreBuilder = PostgresStore::builder().url(url);
+        shown.debug(&builder);
+        shown.error(&builder.connect().await.unwrap_err());
+    }
 }
 
 async fn over_a_stub(world: &World, shown: &mut Shown<'_>) {
