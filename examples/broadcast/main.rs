@@ -1,6 +1,7 @@
 //! The main job: one message to a channel of many simulated browsers, over real sockets.
 //!
-//!     cargo run --release --example broadcast -- [--subscribers N] [--payload-size B] [--tls] [--json]
+//!     cargo run --release --example broadcast -- [--subscribers N] [--payload-size B] [--latency-ms MS]
+//!         [--tls] [--json]
 //!
 //! The programme starts itself a second time as the push service, which decrypts every message
 //! and compares it, so that the figures printed here are the sender's alone. One subscription in
@@ -34,6 +35,8 @@ const DEVICES: usize = 3;
 struct Options {
     subscribers: usize,
     payload_size: usize,
+    /// How long the push service takes for an answer.
+    latency: Duration,
     tls: bool,
     json: bool,
     /// Run as the push service.
@@ -43,13 +46,20 @@ struct Options {
 impl Options {
     fn parse() -> Result<Self> {
         use lexopt::prelude::*;
-        let mut options =
-            Self { subscribers: 20_000, payload_size: 1024, tls: false, json: false, serve: false };
+        let mut options = Self {
+            subscribers: 20_000,
+            payload_size: 1024,
+            latency: Duration::ZERO,
+            tls: false,
+            json: false,
+            serve: false,
+        };
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("subscribers") => options.subscribers = parser.value()?.parse()?,
                 Long("payload-size") => options.payload_size = parser.value()?.parse()?,
+                Long("latency-ms") => options.latency = Duration::from_millis(parser.value()?.parse()?),
                 Long("tls") => options.tls = true,
                 Long("json") => options.json = true,
                 Long("serve") => options.serve = true,

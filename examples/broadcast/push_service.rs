@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::process::Stdio;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
@@ -25,11 +25,20 @@ fn is_throttled_once(number: usize) -> bool {
 /// reads, until there is none.
 pub(super) async fn serve(options: &Options) -> Result<()> {
     let throttled = Mutex::new(HashSet::new());
+    let reached = Arc::new(Mutex::new(HashSet::new()));
     let payload = options.payload();
+    let expected = Arc::clone(&reached);
     let service = PushService::builder()
         .tls(options.tls)
         .keep_payloads(false)
-        .expect(move |_, received| received == Some(&payload))
+        .latency(options.latency)
+        .expect(move |number, received| {
+            let same = received == Some(&payload);
+            if same {
+                expected.lock().expect("no panic").insert(number);
+            }
+            same
+        })
         .answer(move |number| match number {
             _ if is_dead(number) => Answer::gone_410(),
             _ if is_throttled_once(number) && throttled.lock().expect("no panic").insert(number) => {
@@ -54,6 +63,7 @@ pub(super) async fn serve(options: &Options) -> Result<()> {
             "accepted": counters.accepted,
             "decrypted": counters.decrypted,
             "mismatched": counters.mismatched,
+            "reached": reached.lock().expect("no panic").len(),
             "violations": service.violations().len(),
         });
         out.write_all(format!("{line}\n").as_bytes()).await?;
@@ -75,6 +85,7 @@ impl Peer {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("--serve").args(["--subscribers", &options.subscribers.to_string()]);
         command.args(["--payload-size", &options.payload_size.to_string()]);
+        command.args(["--latency-ms", &options.latency.as_millis().to_string()]);
         if options.tls {
             command.arg("--tls");
         }
