@@ -1,5 +1,7 @@
 //! One message, as the sender makes it, beside the floor of its crypto library.
 
+#![allow(dead_code, reason = "not every benchmark uses both")]
+
 use std::hint::black_box;
 
 use webpush_channels::engine::encryption::{Encryptor, Plaintext};

@@ -1,5 +1,7 @@
 //! The table: what was measured beside its floor and its budget.
 
+#![allow(dead_code, reason = "not every table has every kind of line")]
+
 use std::fmt;
 
 /// What several rounds measured, in microseconds, in their order.
@@ -32,6 +34,14 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
+/// How a figure is judged.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Judged {
+    AtMost,
+    AtLeast,
+    Told,
+}
+
 /// One line.
 #[derive(Debug)]
 pub(crate) struct Row {
@@ -41,6 +51,7 @@ pub(crate) struct Row {
     value: f64,
     limit: f64,
     unit: &'static str,
+    judged: Judged,
 }
 
 impl Row {
@@ -59,7 +70,24 @@ impl Row {
             value: measured.over(floor),
             limit,
             unit: "",
+            judged: Judged::AtMost,
         }
+    }
+
+    /// A ratio that is to be reached.
+    pub(crate) fn at_least(
+        what: &'static str,
+        floor: String,
+        measured: String,
+        value: f64,
+        limit: f64,
+    ) -> Self {
+        Self { what, floor, measured, value, limit, unit: "", judged: Judged::AtLeast }
+    }
+
+    /// A figure that is not judged.
+    pub(crate) fn told(what: &'static str, floor: String, value: f64, unit: &'static str) -> Self {
+        Self { judged: Judged::Told, ..Self::plain(what, floor, value, f64::INFINITY, unit) }
     }
 
     /// A figure that is judged as it is.
@@ -70,11 +98,23 @@ impl Row {
         limit: f64,
         unit: &'static str,
     ) -> Self {
-        Self { what, floor, measured: format!("{value:.2}{unit}"), value, limit, unit }
+        Self {
+            what,
+            floor,
+            measured: format!("{value:.2}{unit}"),
+            value,
+            limit,
+            unit,
+            judged: Judged::AtMost,
+        }
     }
 
     fn is_met(&self) -> bool {
-        self.value <= self.limit
+        match self.judged {
+            Judged::AtMost => self.value <= self.limit,
+            Judged::AtLeast => self.value >= self.limit,
+            Judged::Told => true,
+        }
     }
 }
 
@@ -87,10 +127,18 @@ impl fmt::Display for Table {
         writeln!(f, "| what | floor | measured | ratio | budget | met |")?;
         writeln!(f, "|---|---|---|---|---|---|")?;
         for row in &self.0 {
-            let Row { what, floor, measured, value, limit, unit } = row;
+            let Row { what, floor, measured, value, limit, unit, judged } = row;
             let ratio = if unit.is_empty() { format!("{value:.3}") } else { "-".to_owned() };
             let met = if row.is_met() { "yes" } else { "**no**" };
-            writeln!(f, "| {what} | {floor} | {measured} | {ratio} | <= {limit}{unit} | {met} |")?;
+            let sign = match judged {
+                Judged::AtMost => "<=",
+                Judged::AtLeast => ">=",
+                Judged::Told => {
+                    writeln!(f, "| {what} | {floor} | {measured} | {ratio} | - | - |")?;
+                    continue;
+                }
+            };
+            writeln!(f, "| {what} | {floor} | {measured} | {ratio} | {sign} {limit}{unit} | {met} |")?;
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! A channel to publish to, and what is published.
 
+#![allow(dead_code, reason = "not every benchmark uses all of it")]
+
 use webpush_channels::channel::{Broadcast, Channel as _, Channels, Limits};
 use webpush_channels::engine::encryption::Encryptor;
 use webpush_channels::engine::vapid::{Vapid, VapidKey};

@@ -5,6 +5,7 @@
 //! and nothing of this crate.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may panic")]
+#![allow(dead_code, reason = "not every benchmark has a floor on both libraries")]
 
 use std::hint::black_box;
 
