@@ -5,14 +5,14 @@
 
 mod tallies;
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 pub(in crate::store) use self::tallies::{
     counts_from_json, counts_to_json, label_from_text, outcome_from_text,
 };
-use super::journal::NewBroadcast;
+use super::journal::{Control, NewBroadcast};
 use super::{Audience, Coding, Entry, Version};
 use crate::clock::unix_seconds;
 use crate::{
@@ -209,10 +209,18 @@ pub(in crate::store) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Retries come back at these steps of the storage's clock, whoever deferred them, so that they are
-/// leased as batches and not one by one.
-#[cfg(feature = "sqlite")]
-const STEP: i64 = 250;
+/// How fast a broadcast may go, all its leases together.
+pub(in crate::store) fn control(paused: bool, per_minute: Option<i64>) -> Result<Control, Damaged> {
+    let limit = |column: i64| u32::try_from(column).ok().and_then(NonZeroU32::new);
+    let damaged = Damaged::new("broadcasts", "per_minute");
+    let per_minute = per_minute.map(|column| limit(column).ok_or(damaged)).transpose()?;
+    Ok(Control { paused, per_minute })
+}
+
+/// Retries come back at these steps of the storage's clock, in milliseconds, whoever deferred them, so
+/// that they are leased as batches and not one by one.
+#[cfg(any(feature = "sqlite", test))]
+pub(in crate::store) const STEP: i64 = 250;
 
 /// When a retry is due that waits for so long. What does not wait is due at once.
 #[cfg(feature = "sqlite")]

@@ -105,6 +105,17 @@ pub struct Control {
     pub per_minute: Option<NonZeroU32>,
 }
 
+#[cfg(any(all(feature = "memory", feature = "channel"), feature = "sqlite", feature = "postgres"))]
+impl Control {
+    /// How fast each of so many leases may go: all together keep to the limit, as far as each makes
+    /// some progress.
+    pub(in crate::store) fn shared_by(self, leases: usize) -> Self {
+        let among = u32::try_from(leases.max(1)).unwrap_or(u32::MAX);
+        let share = |all: NonZeroU32| NonZeroU32::new(all.get() / among).unwrap_or(NonZeroU32::MIN);
+        Self { per_minute: self.per_minute.map(share), ..self }
+    }
+}
+
 /// How a broadcast stands after a checkpoint.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]

@@ -1,7 +1,6 @@
 //! What is kept of one broadcast.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU32;
 use std::ops::Bound::{self, Excluded, Unbounded};
 use std::sync::Arc;
 
@@ -162,14 +161,6 @@ fn above(number: Option<u64>) -> (Bound<u64>, Bound<u64>) {
 }
 
 impl Running {
-    /// How fast each of so many leases may go: all together keep to the limit, as far as each
-    /// makes some progress.
-    pub(super) fn share(&self, leases: usize) -> Control {
-        let among = u32::try_from(leases.max(1)).unwrap_or(u32::MAX);
-        let share = |all: NonZeroU32| NonZeroU32::new(all.get() / among).unwrap_or(NonZeroU32::MIN);
-        Control { per_minute: self.control.per_minute.map(share), ..self.control }
-    }
-
     pub(super) fn is_through(&self) -> bool {
         self.open == 0 && self.retries.is_empty()
     }

@@ -108,5 +108,5 @@ impl Running {
 }
 
 fn share(running: &Running, leases: &Leases, now: Instant) -> Control {
-    running.share(running.leases.iter().filter(|lease| leases.is_live(**lease, now)).count())
+    running.control.shared_by(running.leases.iter().filter(|lease| leases.is_live(**lease, now)).count())
 }

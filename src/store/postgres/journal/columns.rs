@@ -1,11 +1,10 @@
 //! What columns of the journal mean.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::store::journal::Control;
 use crate::store::journal::tallies::Tallies;
-use crate::store::sql::{Damaged, millis};
+use crate::store::sql::{Damaged, control, millis};
 use crate::{BroadcastId, BroadcastState};
 
 /// `broadcasts.state`.
@@ -26,14 +25,8 @@ pub(super) fn state(column: i16) -> Result<BroadcastState, Damaged> {
 
 /// How fast each of so many leases may go.
 pub(super) fn share(paused: bool, per_minute: Option<i64>, leases: i64) -> Result<Control, Damaged> {
-    let damaged = Damaged::new("broadcasts", "per_minute");
-    let share = |limit: i64| {
-        let limit = u32::try_from(limit).ok().filter(|limit| *limit > 0).ok_or(damaged)?;
-        let leases = u32::try_from(leases.max(1)).unwrap_or(u32::MAX);
-        Ok(NonZeroU32::new(limit / leases).unwrap_or(NonZeroU32::MIN))
-    };
-    let per_minute = per_minute.map(share).transpose()?;
-    Ok(Control { paused, per_minute })
+    let leases = usize::try_from(leases).unwrap_or_default();
+    Ok(control(paused, per_minute)?.shared_by(leases))
 }
 
 pub(super) fn tally(table: &'static str, text: &str) -> Result<Tallies, Damaged> {
@@ -61,7 +54,8 @@ mod tests {
 
     #[test]
     fn a_rate_is_divided_but_never_to_nothing() {
-        let share = |limit, leases| share(false, limit, leases).unwrap().per_minute.map(NonZeroU32::get);
+        let share =
+            |limit, leases| share(false, limit, leases).unwrap().per_minute.map(std::num::NonZeroU32::get);
         assert_eq!(share(None, 3), None);
         assert_eq!(share(Some(600), 3), Some(200));
         assert_eq!(share(Some(2), 3), Some(1));

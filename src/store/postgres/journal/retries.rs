@@ -135,3 +135,15 @@ pub(super) async fn free(tx: &Transaction<'_>, lease: i64) -> Result<(), PgError
     execute(tx, "UPDATE webpush_channels.retries SET lease = NULL WHERE lease = $1", &[&lease]).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sql::STEP;
+
+    #[test]
+    fn retries_come_back_at_the_steps_of_every_store() {
+        let rounded = format!("+ given.delay + {}) / {STEP} * {STEP}", STEP - 1);
+        assert!(DEFER.contains(&rounded) && PUT_OFF.contains(&rounded), "{rounded}");
+    }
+}

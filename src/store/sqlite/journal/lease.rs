@@ -80,11 +80,11 @@ impl Held {
 }
 
 /// How many leases on a broadcast have not passed.
-pub(super) fn live(conn: &Connection, now: i64, broadcast: i64) -> Result<u32, SqlError> {
+pub(super) fn live(conn: &Connection, now: i64, broadcast: i64) -> Result<usize, SqlError> {
     let mut statement =
         conn.prepare_cached("SELECT count(*) FROM leases WHERE broadcast = ?1 AND until > ?2")?;
     let live: i64 = statement.query_row([broadcast, now], |row| row.get(0))?;
-    Ok(u32::try_from(live).unwrap_or(u32::MAX))
+    Ok(usize::try_from(live).unwrap_or_default())
 }
 
 /// Takes back what was leased for a term that has passed.

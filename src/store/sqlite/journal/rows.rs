@@ -1,14 +1,13 @@
 //! Rows of `broadcasts` and what the journal reads in them.
 
 use std::error::Error;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::store::StoreError;
 use crate::store::journal::{Control, JournalErrorKind, NewBroadcast};
-use crate::store::sql::{BroadcastColumns, Damaged};
+use crate::store::sql::{BroadcastColumns, Damaged, control};
 use crate::store::sqlite::error::{Fault, SqlError};
 use crate::{BroadcastId, BroadcastState};
 
@@ -69,14 +68,8 @@ impl Course {
     }
 
     /// How fast each of so many leases may go.
-    pub(super) fn control(&self, leases: u32) -> Result<Control, Damaged> {
-        let damaged = Damaged::new("broadcasts", "per_minute");
-        let share = |limit: i64| {
-            let limit = u32::try_from(limit).ok().filter(|limit| *limit > 0).ok_or(damaged)?;
-            Ok(NonZeroU32::new(limit / leases.max(1)).unwrap_or(NonZeroU32::MIN))
-        };
-        let per_minute = self.per_minute.map(share).transpose()?;
-        Ok(Control { paused: self.paused, per_minute })
+    pub(super) fn control(&self, leases: usize) -> Result<Control, Damaged> {
+        Ok(control(self.paused, self.per_minute)?.shared_by(leases))
     }
 
     /// How long ago it began.
