@@ -30,7 +30,7 @@ async fn open(dir: &TempDir) -> SqliteStore {
     store
 }
 
-/// Asks for a write, and does not wait for it.
+/// Asks for a write while the writer is [held](hold), and does not wait for it.
 fn ask(
     store: &SqliteStore,
     durability: Durability,
@@ -109,9 +109,9 @@ async fn an_operation_that_fails_takes_no_other_with_it() {
     assert_eq!(store.db.read(sum).await.unwrap(), 1001);
 
     // Alone, there is no other that would commit it.
-    let alone = ask(&store, Durable, |c| {
+    let alone = store.db.write(Durable, |c| {
         insert(c, 10)?;
-        Err(Fault::Ended.into())
+        Err::<(), _>(Fault::Ended.into())
     });
     assert!(alone.await.is_err());
     let panicking = store.db.read(|_| -> Result<(), SqlError> { panic!("a read that panics, on purpose") });
