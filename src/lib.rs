@@ -41,7 +41,6 @@
 //! | [`store`] | the seam to storage, the journal, and the stores | `memory`, `sqlite`, `postgres` |
 //! | `sender` | one message to one subscription | `channel` |
 //! | `channel` | the hub, channels, broadcasts; durable ones and their workers | `channel` |
-//! | `channel` | the hub, channels, broadcasts, durable ones and their workers | `channel` |
 //! | `testing` | a push service, a user agent, doubles, the conformance suites | `testing` |
 //!
 //! # Features

@@ -7,7 +7,7 @@ mod kit;
 
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::task::{JoinError, JoinHandle, yield_now};
 use tokio::time::{Instant, advance, timeout};
@@ -16,6 +16,7 @@ use webpush_channels::store::journal::{
     SettledRetry, State, Work, WorkerId,
 };
 use webpush_channels::store::{Change, MemoryStore, SubscriptionStore};
+use webpush_channels::testing::ManualClock;
 use webpush_channels::{BroadcastState, Failure, OutcomeKind};
 
 use kit::{BATCH, FCM, HOUR, ONE, TERM, broadcast, deferred, done, entry, id, news, reference, retry, user};
@@ -250,6 +251,16 @@ async fn the_time_of_a_report_stops_with_the_broadcast() {
     let report = store.report(&id("a")).await.unwrap().unwrap();
     assert_eq!((report.state, report.elapsed), (BroadcastState::Aborted, TERM));
     assert_eq!(store.recent(None, BATCH).await.unwrap()[0].age, 2 * TERM);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_a_broadcast_began_is_told_by_the_stores_clock() {
+    let clock = Arc::new(ManualClock::at_unix(1_700_000_000));
+    let store = MemoryStore::builder().clock(Arc::clone(&clock)).build();
+    begin(&store, "a", 1).await;
+    clock.advance(HOUR);
+    let summary = store.summary(&id("a")).await.unwrap().unwrap();
+    assert_eq!(summary.created, SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
 }
 
 #[tokio::test(start_paused = true)]

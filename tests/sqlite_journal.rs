@@ -267,6 +267,9 @@ async fn times_come_from_the_clock() {
     let store = open_at(&dir, &clock).await;
     begin(&store, "b", 1).await;
     clock.advance(HOUR);
+    let summary = store.summary(&id("b")).await.unwrap().unwrap();
+    assert_eq!(summary.created, SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+    assert_eq!((summary.age, summary.report.elapsed), (HOUR, HOUR));
     let range = take(&store).await;
     assert_eq!((range.age, range.send_within_left), (HOUR, 23 * HOUR));
     let mut checkpoint = accepted(done(1), 1);

@@ -123,8 +123,30 @@ pub trait Journal: SubscriptionStore {
     /// nothing.
     async fn abort(&self, id: &BroadcastId) -> Result<Report, JournalError>;
 
-    /// How a broadcast stands; `None` if it is unknown.
-    async fn report(&self, id: &BroadcastId) -> Result<Option<Report>, JournalError>;
+    /// To whom a broadcast is, when it began and how it stands; `None` if it is unknown. What
+    /// [`recent`](Self::recent) lists of it.
+    ///
+    /// # Errors
+    ///
+    /// Where the storage does not answer, or what it holds of the broadcast is damaged.
+    ///
+    /// # Cancel safety
+    ///
+    /// It only reads: dropping the future changes nothing.
+    async fn summary(&self, id: &BroadcastId) -> Result<Option<Summary>, JournalError>;
+
+    /// How a broadcast stands, as its [`summary`](Self::summary) says; `None` if it is unknown.
+    ///
+    /// # Errors
+    ///
+    /// As with the summary.
+    ///
+    /// # Cancel safety
+    ///
+    /// As with the summary.
+    async fn report(&self, id: &BroadcastId) -> Result<Option<Report>, JournalError> {
+        Ok(self.summary(id).await?.map(|summary| summary.report))
+    }
 
     /// The failures of a broadcast, oldest first.
     async fn failures(
@@ -196,6 +218,10 @@ macro_rules! forward {
 
             async fn abort(&self, id: &BroadcastId) -> Result<Report, JournalError> {
                 (**self).abort(id).await
+            }
+
+            async fn summary(&self, id: &BroadcastId) -> Result<Option<Summary>, JournalError> {
+                (**self).summary(id).await
             }
 
             async fn report(&self, id: &BroadcastId) -> Result<Option<Report>, JournalError> {

@@ -190,6 +190,10 @@ impl<S: SubscriptionStore, J: Journal> Journal for Paired<S, J> {
         self.journal.abort(id).await
     }
 
+    async fn summary(&self, id: &BroadcastId) -> Result<Option<Summary>, JournalError> {
+        self.journal.summary(id).await
+    }
+
     async fn report(&self, id: &BroadcastId) -> Result<Option<Report>, JournalError> {
         self.journal.report(id).await
     }

@@ -235,9 +235,17 @@ fn seconds(at: SystemTime) -> i64 {
     i64::try_from(unix_seconds(at)).unwrap_or(i64::MAX)
 }
 
-/// For people: a damaged one is 1970.
 fn instant(seconds: i64) -> SystemTime {
-    let since = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+    since_1970(Duration::from_secs(u64::try_from(seconds).unwrap_or_default()))
+}
+
+/// When a broadcast began, from its column.
+pub(in crate::store) fn created(millis: i64) -> SystemTime {
+    since_1970(Duration::from_millis(u64::try_from(millis).unwrap_or_default()))
+}
+
+/// For people: a damaged one is 1970.
+fn since_1970(since: Duration) -> SystemTime {
     SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 

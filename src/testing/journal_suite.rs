@@ -234,6 +234,7 @@ macro_rules! __journal_cases {
             the_time_stands_still_after_the_end
 
             recent_broadcasts_come_latest_first
+            a_summary_is_what_the_list_and_the_report_say
             unfinished_broadcasts_are_listed_by_id
 
             an_aborted_broadcast_gives_no_work

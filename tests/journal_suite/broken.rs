@@ -40,7 +40,7 @@ macro_rules! defects {
 }
 
 defects! {
-    EveryIdIsKnown: a_new_broadcast_runs,
+    EveryIdIsKnown: a_new_broadcast_runs a_summary_is_what_the_list_and_the_report_say,
     KnownIsCreated: beginning_again_is_beginning_once,
     BeginningAgainStartsOver: a_known_broadcast_keeps_its_ranges,
     NothingConflicts: another_broadcast_under_the_same_id_is_a_conflict purging_spares_what_ended_lately,
@@ -48,7 +48,8 @@ defects! {
     NobodyIsSomebody: a_broadcast_without_ranges_is_finished,
     IdsInLowerCase: similar_ids_are_different,
     CollapseKeysAreLost: a_lease_brings_what_was_begun,
-    AudiencesAreChannels: an_audience_is_a_channel_or_a_user recent_broadcasts_come_latest_first,
+    AudiencesAreChannels: an_audience_is_a_channel_or_a_user recent_broadcasts_come_latest_first
+        a_summary_is_what_the_list_and_the_report_say,
     BeginIsRacy: one_of_many_beginnings_begins,
 
     WorkFromNowhere: there_is_no_work_at_first,
@@ -122,6 +123,9 @@ defects! {
     RestIsDropped: a_report_names_sixteen_origins_and_the_rest,
     TimeGoesOn: the_time_stands_still_after_the_end,
     RecentBackwards: recent_broadcasts_come_latest_first,
+    CreatedMoves: a_summary_is_what_the_list_and_the_report_say,
+    EndedIsUnknown: a_summary_is_what_the_list_and_the_report_say,
+    ReportsAreApart: a_summary_is_what_the_list_and_the_report_say,
     UnfinishedBackwards: unfinished_broadcasts_are_listed_by_id,
 
     AbortDoesNothing: an_aborted_broadcast_gives_no_work,
@@ -274,8 +278,13 @@ impl Journal for Broken {
         self.abort_some(id).await
     }
 
+    async fn summary(&self, id: &BroadcastId) -> Result<Option<Summary>, JournalError> {
+        self.summary_of(id).await
+    }
+
     async fn report(&self, id: &BroadcastId) -> Result<Option<Report>, JournalError> {
-        self.report_of(id).await
+        let report = self.summary(id).await?.map(|summary| summary.report);
+        Ok(report.map(|report| if self.has(Defect::ReportsAreApart) { Report::default() } else { report }))
     }
 
     async fn failures(

@@ -159,8 +159,8 @@ impl Journal for Failing {
         self.inner.abort(id).await
     }
 
-    async fn report(&self, id: &BroadcastId) -> Result<Option<Report>, JournalError> {
-        self.inner.report(id).await
+    async fn summary(&self, id: &BroadcastId) -> Result<Option<Summary>, JournalError> {
+        self.inner.summary(id).await
     }
 
     async fn failures(

@@ -1,5 +1,8 @@
 //! Rows that no store wrote.
 
+use std::time::{Duration, SystemTime};
+
+use webpush_channels::BroadcastState;
 use webpush_channels::store::SubscriptionStore;
 use webpush_channels::store::journal::{Checkpoint, Journal, JournalErrorKind, State, Work};
 
@@ -36,7 +39,7 @@ async fn a_retry_that_cannot_be_read_is_set_aside() {
     begin(&store, "a", 1).await;
     let range = lease(&store).await.unwrap();
     let mut last = done(1);
-    let now = std::time::Duration::ZERO;
+    let now = Duration::ZERO;
     (last.read, last.deferred) = (3, (1..=3).map(|number| deferred(number, 1, now)).collect());
     store.checkpoint(&range.token, last).await.unwrap();
     damage(&database, "UPDATE webpush_channels.retries SET origin = 'nowhere' WHERE attempts = 1").await;
@@ -58,7 +61,7 @@ async fn a_subscription_that_cannot_be_read_is_none() {
     begin(&store, "a", 1).await;
     let range = lease(&store).await.unwrap();
     let mut last = done(1);
-    (last.read, last.deferred) = (1, vec![deferred(1, 1, std::time::Duration::ZERO)]);
+    (last.read, last.deferred) = (1, vec![deferred(1, 1, Duration::ZERO)]);
     store.checkpoint(&range.token, last).await.unwrap();
     for damaged in [false, true] {
         if damaged {
@@ -89,6 +92,28 @@ async fn sums_that_cannot_be_read_are_an_error() {
     damage(&database, repair).await;
     let state = store.checkpoint(&work.token, Checkpoint::new(1, TERM)).await.unwrap();
     assert!(matches!(state, State::Running(_)));
+}
+
+#[tokio::test]
+async fn a_broadcast_whose_audience_is_damaged_can_be_aborted() {
+    let database = Database::new().await;
+    let store = database.store().await;
+    begin(&store, "a", 2).await;
+    damage(&database, "UPDATE webpush_channels.broadcasts SET audience_kind = 9").await;
+    assert_eq!(store.summary(&id("a")).await.unwrap_err().kind(), JournalErrorKind::Backend);
+    assert_eq!(store.abort(&id("a")).await.unwrap().state, BroadcastState::Aborted);
+}
+
+#[tokio::test]
+async fn a_damaged_beginning_is_long_ago() {
+    let database = Database::new().await;
+    let store = database.store().await;
+    begin(&store, "a", 1).await;
+    for (created, since) in [(1_700_000_000_123_i64, 1_700_000_000_123), (-5, 0)] {
+        damage(&database, &format!("UPDATE webpush_channels.broadcasts SET created = {created}")).await;
+        let summary = store.summary(&id("a")).await.unwrap().unwrap();
+        assert_eq!(summary.created, SystemTime::UNIX_EPOCH + Duration::from_millis(since));
+    }
 }
 
 #[tokio::test]

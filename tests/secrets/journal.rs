@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use webpush_channels::channel::{
     Broadcast, Channels, DurableChannel, EnqueueError, Enqueued, Publication, Worker, WorkerBuilder,
@@ -54,7 +54,7 @@ pub(crate) async fn format_journal(world: &World, shown: &mut Shown<'_>) {
     checkpoint.failures.push(failed);
     shown.debug(&checkpoint);
     shown.debug(&FailurePage::new(vec![failure], Some(FailureId::from_u64(1))));
-    shown.debug(&Summary::new(broadcast(), to, TERM, Report::default()));
+    shown.debug(&Summary::new(broadcast(), to, SystemTime::UNIX_EPOCH, TERM, Report::default()));
     shown.debug(&(Begun::Created, State::Running(Control::default()), Totals::default()));
     let case: Case = CASES[0];
     shown.debug(&(case, Probe::default()));

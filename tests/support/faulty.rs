@@ -246,8 +246,8 @@ impl Journal for Faulty {
         self.store.abort(id).await
     }
 
-    async fn report(&self, id: &BroadcastId) -> Result<Option<Report>, JournalError> {
-        self.store.report(id).await
+    async fn summary(&self, id: &BroadcastId) -> Result<Option<Summary>, JournalError> {
+        self.store.summary(id).await
     }
 
     async fn failures(

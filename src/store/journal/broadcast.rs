@@ -1,7 +1,7 @@
 //! A broadcast as a journal keeps it.
 
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
@@ -128,7 +128,7 @@ pub enum State {
     Running(Control),
 }
 
-/// One broadcast in a list.
+/// A broadcast, seen from outside.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Summary {
@@ -136,7 +136,10 @@ pub struct Summary {
     pub id: BroadcastId,
     /// To whom.
     pub audience: Audience,
-    /// How long ago it began, by the storage's clock.
+    /// When it began, by the storage's clock, to the millisecond. For people, and the same whenever
+    /// and wherever it is asked for: no other clock is to be compared with it, for that there is `age`.
+    pub created: SystemTime,
+    /// How long ago that was, by the storage's clock.
     pub age: Duration,
     /// How it stands.
     pub report: Report,
@@ -145,8 +148,14 @@ pub struct Summary {
 impl Summary {
     /// A summary of its parts.
     #[must_use]
-    pub const fn new(id: BroadcastId, audience: Audience, age: Duration, report: Report) -> Self {
-        Self { id, audience, age, report }
+    pub const fn new(
+        id: BroadcastId,
+        audience: Audience,
+        created: SystemTime,
+        age: Duration,
+        report: Report,
+    ) -> Self {
+        Self { id, audience, created, age, report }
     }
 }
 

@@ -88,11 +88,10 @@ impl MemoryStore {
 }
 
 #[async_trait]
-#[deny(clippy::missing_trait_methods)]
 impl Journal for MemoryStore {
     async fn begin(&self, broadcast: &NewBroadcast, ranges: &[Range]) -> Result<Begun, JournalError> {
-        let fingerprint = broadcast.fingerprint();
-        let begun = self.journal.with(|all, now| all.begin(broadcast, fingerprint, ranges, now))?;
+        let (fingerprint, created) = (broadcast.fingerprint(), self.clock.now());
+        let begun = self.journal.with(|all, now| all.begin(broadcast, fingerprint, ranges, created, now))?;
         self.journal.tell();
         Ok(begun)
     }
@@ -136,8 +135,8 @@ impl Journal for MemoryStore {
         Ok(report)
     }
 
-    async fn report(&self, id: &BroadcastId) -> Result<Option<Report>, JournalError> {
-        Ok(self.journal.with(|all, now| all.report(id, now)))
+    async fn summary(&self, id: &BroadcastId) -> Result<Option<Summary>, JournalError> {
+        Ok(self.journal.with(|all, now| all.summary(id, now)))
     }
 
     async fn failures(

@@ -34,7 +34,6 @@ use crate::store::journal::{
 use crate::{BroadcastId, ChannelName, Report};
 
 #[async_trait]
-#[deny(clippy::missing_trait_methods)]
 impl Journal for PostgresStore {
     async fn begin(&self, broadcast: &NewBroadcast, ranges: &[Range]) -> Result<Begun, JournalError> {
         Ok(retrying(|| begin::begin(&self.db, broadcast, ranges)).await?)
@@ -61,8 +60,8 @@ impl Journal for PostgresStore {
         Ok(retrying(|| ending::abort(&self.db, id)).await?)
     }
 
-    async fn report(&self, id: &BroadcastId) -> Result<Option<Report>, JournalError> {
-        Ok(report::report(&self.db, id).await?)
+    async fn summary(&self, id: &BroadcastId) -> Result<Option<Summary>, JournalError> {
+        Ok(report::summary(&self.db, id).await?)
     }
 
     async fn failures(

@@ -45,7 +45,6 @@ impl SqliteStore {
 }
 
 #[async_trait]
-#[deny(clippy::missing_trait_methods)]
 impl Journal for SqliteStore {
     async fn begin(&self, broadcast: &NewBroadcast, ranges: &[Range]) -> Result<Begun, JournalError> {
         let (now, broadcast, ranges) = (self.db.now_millis(), broadcast.clone(), ranges.to_vec());
@@ -93,9 +92,9 @@ impl Journal for SqliteStore {
         Ok(report)
     }
 
-    async fn report(&self, id: &BroadcastId) -> Result<Option<Report>, JournalError> {
+    async fn summary(&self, id: &BroadcastId) -> Result<Option<Summary>, JournalError> {
         let (now, id) = (self.db.now_millis(), id.clone());
-        Ok(self.db.read(move |conn| report::of(conn, now, &id)).await?)
+        Ok(self.db.read(move |conn| report::summary(conn, now, &id)).await?)
     }
 
     async fn failures(

@@ -44,6 +44,7 @@ pub async fn a_decorator_forwards_every_method<J: Journal>(decorate: impl Fn(Pro
     journal.checkpoint(&token, Checkpoint::default()).await.expect(expect);
     journal.release(&token).await.expect(expect);
     journal.abort(&id).await.expect(expect);
+    journal.summary(&id).await.expect(expect);
     journal.report(&id).await.expect(expect);
     journal.failures(&id, None, limit).await.expect(expect);
     journal.totals(&store_suite::kit::channel("news")).await.expect(expect);
@@ -58,6 +59,7 @@ pub async fn a_decorator_forwards_every_method<J: Journal>(decorate: impl Fn(Pro
         "checkpoint",
         "release",
         "abort",
+        "summary",
         "report",
         "failures",
         "totals",
@@ -97,6 +99,11 @@ impl Journal for Probe {
     async fn abort(&self, _: &BroadcastId) -> Result<Report, JournalError> {
         self.store.called("abort");
         Ok(Report::default())
+    }
+
+    async fn summary(&self, _: &BroadcastId) -> Result<Option<Summary>, JournalError> {
+        self.store.called("summary");
+        Ok(None)
     }
 
     async fn report(&self, _: &BroadcastId) -> Result<Option<Report>, JournalError> {

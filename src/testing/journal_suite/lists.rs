@@ -1,8 +1,10 @@
-//! `recent` and `unfinished`.
+//! `recent`, `summary` and `unfinished`.
 
 use super::JournalHarness;
 use super::kit::*;
-use crate::BroadcastState;
+use crate::store::journal::Summary;
+use crate::testing::store_suite::kit::members;
+use crate::{BroadcastState, OutcomeKind};
 
 /// The latest first, by pages, each with what a report says.
 pub async fn recent_broadcasts_come_latest_first(harness: &dyn JournalHarness) {
@@ -14,7 +16,7 @@ pub async fn recent_broadcasts_come_latest_first(harness: &dyn JournalHarness) {
     }
     journal.abort(&id("a")).await.expect("abort");
     let lease = take(journal).await;
-    go_on(journal, &lease, reading(1, &[(crate::OutcomeKind::Gone, 2)])).await;
+    go_on(journal, &lease, reading(1, &[(OutcomeKind::Gone, 2)])).await;
 
     for page in [1, 2, 5, 100] {
         let (mut listed, mut after) = (Vec::new(), None);
@@ -37,6 +39,53 @@ pub async fn recent_broadcasts_come_latest_first(harness: &dyn JournalHarness) {
         let states: Vec<_> = listed[1..3].iter().map(|summary| summary.report.state).collect();
         assert_eq!(states, [BroadcastState::Finished, BroadcastState::Aborted]);
     }
+}
+
+/// One asked for by its id is as it is listed, on every node, from its beginning until it is
+/// forgotten.
+pub async fn a_summary_is_what_the_list_and_the_report_say(harness: &dyn JournalHarness) {
+    let (journal, other) = (harness.journal(), harness.another().await);
+    assert!(journal.summary(&id("ann's")).await.expect("summary").is_none());
+    begin_this(journal, &NewBroadcast { audience: to_user("ann"), ..broadcast("ann's") }, 1).await;
+    begin(journal, "other", 1).await;
+    let begun = same_everywhere(journal, &*other, "ann's").await;
+    assert_eq!((&begun.audience, begun.report.state), (&to_user("ann"), BroadcastState::Running));
+
+    let lease = take(journal).await;
+    assert_eq!(lease.broadcast.id, begun.id);
+    let mut step = reading(1, &[(OutcomeKind::Accepted, 3), (OutcomeKind::Gone, 1)]);
+    step.failures = vec![failed("ann", 1)];
+    go_on(journal, &lease, step).await;
+    harness.expire_leases().await;
+    let running = same_everywhere(journal, &*other, "ann's").await;
+    assert_eq!((&running.audience, running.created), (&begun.audience, begun.created));
+    assert_eq!((running.report.read, running.report.failures.len()), (4, 1));
+
+    journal.abort(&begun.id).await.expect("abort");
+    let ended = same_everywhere(journal, &*other, "ann's").await;
+    assert_eq!((&ended.audience, ended.created), (&begun.audience, begun.created));
+    assert_eq!((ended.report.state, ended.report.read), (BroadcastState::Aborted, 4));
+
+    assert_eq!(same_everywhere(journal, &*other, "other").await.audience, members("news"));
+    journal.purge(NOW).await.expect("purge");
+    assert!(other.summary(&begun.id).await.expect("summary").is_none());
+}
+
+/// The summary of a broadcast, which lists, reports and another node confirm.
+async fn same_everywhere(journal: &dyn Journal, other: &dyn Journal, name: &str) -> Summary {
+    let summary = journal.summary(&id(name)).await.expect("summary").expect("the broadcast is known");
+    let there = other.summary(&id(name)).await.expect("summary").expect("the broadcast is known");
+    let mut listed = journal.recent(None, limit(10)).await.expect("recent");
+    listed.retain(|listed| listed.id == summary.id);
+    assert_eq!(listed.len(), 1, "it is listed once");
+    for another in [&there, &listed[0]] {
+        assert_eq!((&another.id, &another.audience), (&id(name), &summary.audience));
+        assert_eq!(another.created, summary.created);
+        assert!(another.age < DAY && summary.age < DAY);
+        assert_same(&another.report, &summary.report);
+    }
+    assert_same(&report(other, name).await, &summary.report);
+    summary
 }
 
 /// What has not ended, by id, so that whoever went down can look for it.

@@ -177,7 +177,7 @@ impl Run<'_> {
                 model.check(&report(journal, name).await);
                 assert_eq!(failures(journal, name, 50).await, model.failures());
             }
-            None => assert!(journal.report(&id(name)).await.expect("report").is_none()),
+            None => assert!(journal.summary(&id(name)).await.expect("summary").is_none()),
         }
     }
 

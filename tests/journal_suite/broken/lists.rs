@@ -1,6 +1,7 @@
 //! Defects of reports, lists and ends.
 
 use std::num::NonZeroU16;
+use std::time::{Duration, SystemTime};
 
 use webpush_channels::store::Audience;
 use webpush_channels::store::journal::{Journal, JournalError, Summary, Totals};
@@ -27,11 +28,18 @@ impl Broken {
         Ok(self.altered(id, report).await)
     }
 
-    pub(super) async fn report_of(&self, id: &BroadcastId) -> Result<Option<Report>, JournalError> {
-        match self.inner().report(id).await? {
-            Some(report) => Ok(Some(self.altered(id, report).await)),
-            None => Ok(self.has(Defect::EveryIdIsKnown).then(Report::default)),
+    pub(super) async fn summary_of(&self, id: &BroadcastId) -> Result<Option<Summary>, JournalError> {
+        let Some(mut summary) = self.inner().summary(id).await? else {
+            return Ok(self.has(Defect::EveryIdIsKnown).then(|| nothing(id.clone())));
+        };
+        match self.shared.defect {
+            Defect::AudiencesAreChannels => to_a_channel(&mut summary),
+            Defect::CreatedMoves => summary.created += self.shared.begun.elapsed(),
+            Defect::EndedIsUnknown if summary.report.state != BroadcastState::Running => return Ok(None),
+            _ => {}
         }
+        summary.report = self.altered(id, summary.report).await;
+        Ok(Some(summary))
     }
 
     async fn altered(&self, id: &BroadcastId, mut report: Report) -> Report {
@@ -61,11 +69,10 @@ impl Broken {
         let mut listed = self.inner().recent(after, limit).await?;
         match self.shared.defect {
             Defect::RecentBackwards => listed.reverse(),
-            Defect::AudiencesAreChannels => {
+            Defect::AudiencesAreChannels => listed.iter_mut().for_each(to_a_channel),
+            Defect::CreatedMoves => {
                 for summary in &mut listed {
-                    if let Audience::User(name) = &summary.audience {
-                        summary.audience = Audience::Channel(ChannelName::new(name.as_str()).unwrap());
-                    }
+                    summary.created += self.shared.begun.elapsed();
                 }
             }
             _ => {}
@@ -87,4 +94,16 @@ impl Broken {
         }
         Ok(totals)
     }
+}
+
+fn to_a_channel(summary: &mut Summary) {
+    if let Audience::User(name) = &summary.audience {
+        summary.audience = Audience::Channel(ChannelName::new(name.as_str()).unwrap());
+    }
+}
+
+/// The summary of a broadcast that was never begun.
+fn nothing(id: BroadcastId) -> Summary {
+    let nobody = Audience::Channel(ChannelName::new("nobody").unwrap());
+    Summary::new(id, nobody, SystemTime::UNIX_EPOCH, Duration::ZERO, Report::default())
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{self, Excluded, Unbounded};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::time::Instant;
 
@@ -19,6 +20,7 @@ pub(super) struct Broadcast {
     pub(super) id: BroadcastId,
     pub(super) audience: Audience,
     pub(super) fingerprint: [u8; 32],
+    pub(super) created: SystemTime,
     pub(super) begun: Instant,
     pub(super) tallies: Tallies,
     failures: BTreeMap<u64, FailedDelivery>,
@@ -58,7 +60,13 @@ pub(super) struct RangeRow {
 }
 
 impl Broadcast {
-    pub(super) fn new(new: &NewBroadcast, fingerprint: [u8; 32], ranges: &[Range], now: Instant) -> Self {
+    pub(super) fn new(
+        new: &NewBroadcast,
+        fingerprint: [u8; 32],
+        ranges: &[Range],
+        created: SystemTime,
+        now: Instant,
+    ) -> Self {
         let running = Running {
             new: Arc::new(new.clone()),
             control: Control::default(),
@@ -75,6 +83,7 @@ impl Broadcast {
             id: new.id.clone(),
             audience: new.audience.clone(),
             fingerprint,
+            created,
             begun: now,
             tallies: Tallies::default(),
             failures: BTreeMap::new(),
@@ -120,7 +129,8 @@ impl Broadcast {
     }
 
     pub(super) fn summary(&self, now: Instant) -> Summary {
-        Summary::new(self.id.clone(), self.audience.clone(), now - self.begun, self.report(now))
+        let (id, audience) = (self.id.clone(), self.audience.clone());
+        Summary::new(id, audience, self.created, now - self.begun, self.report(now))
     }
 
     pub(super) fn add_failures(&mut self, failures: impl IntoIterator<Item = FailedDelivery>) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
@@ -40,6 +40,7 @@ impl Broadcasts {
         new: &NewBroadcast,
         fingerprint: [u8; 32],
         ranges: &[Range],
+        created: SystemTime,
         now: Instant,
     ) -> Result<Begun, JournalError> {
         if let Some(number) = self.numbers.get(&new.id) {
@@ -53,7 +54,7 @@ impl Broadcasts {
         let number = self.begun;
         self.numbers.insert(new.id.clone(), number);
         self.unfinished.insert(new.id.clone());
-        self.rows.insert(number, Broadcast::new(new, fingerprint, ranges, now));
+        self.rows.insert(number, Broadcast::new(new, fingerprint, ranges, created, now));
         self.update(number, now);
         self.finish_if_through(number, now);
         Ok(Begun::Created)
@@ -63,8 +64,8 @@ impl Broadcasts {
         self.numbers.get(id).copied().ok_or(JournalError::new(JournalErrorKind::Unknown))
     }
 
-    pub(super) fn report(&self, id: &BroadcastId, now: Instant) -> Option<Report> {
-        self.numbers.get(id).map(|number| self.rows[number].report(now))
+    pub(super) fn summary(&self, id: &BroadcastId, now: Instant) -> Option<Summary> {
+        self.numbers.get(id).map(|number| self.rows[number].summary(now))
     }
 
     pub(super) fn failures(

@@ -5,14 +5,14 @@ use std::num::NonZeroU16;
 use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
 
-use super::ask::{get, now, row, rows};
+use super::ask::{Given, get, now, row, rows};
 use super::columns::{self, RUNNING, broadcast_id, span};
 use super::{failures, refused};
 use crate::store::journal::tallies::Tallies;
 use crate::store::journal::{JournalErrorKind, Summary};
 use crate::store::postgres::db::Db;
 use crate::store::postgres::error::PgError;
-use crate::store::sql::{Damaged, audience};
+use crate::store::sql::{Damaged, audience, created};
 use crate::{BroadcastId, Report};
 
 /// In one statement, because an end moves sums from the ranges to the broadcast.
@@ -24,7 +24,7 @@ macro_rules! select {
                 ), (
                     SELECT coalesce(sum(r.takeovers), 0)::bigint FROM webpush_channels.ranges r
                     WHERE r.broadcast = b.number
-                ), b.id, b.audience_kind, b.audience, moment.now - b.created
+                ), b.id, b.audience_kind, b.audience, b.created, moment.now - b.created
             FROM webpush_channels.broadcasts b CROSS JOIN (SELECT ",
             now!(),
             " AS now) moment ",
@@ -36,18 +36,28 @@ macro_rules! select {
 const ONE: &str = select!("WHERE b.id = $1");
 const LATEST: &str = select!("WHERE b.number < $1 ORDER BY b.number DESC LIMIT $2");
 
-/// How a broadcast stands.
-pub(super) async fn report(db: &Db, id: &BroadcastId) -> Result<Option<Report>, PgError> {
-    within(&db.client().await?, id).await
+/// The broadcast of this id.
+pub(super) async fn summary(db: &Db, id: &BroadcastId) -> Result<Option<Summary>, PgError> {
+    let found = find(&db.client().await?, ONE, &[&id.as_str()]).await?;
+    found.into_iter().next().map(summarize).transpose()
 }
 
-/// The same, also within a transaction.
+/// How the broadcast of this id stands, within a transaction. It may be all that can be read of it.
 pub(super) async fn within(on: &impl GenericClient, id: &BroadcastId) -> Result<Option<Report>, PgError> {
-    let Some(row) = row(on, ONE, &[&id.as_str()]).await? else { return Ok(None) };
-    let mut report = read(&row)?;
-    let first = failures::first(on, &[get(&row, 0)?]).await?;
-    report.failures = first.into_iter().map(|(_, failure)| failure).collect();
-    Ok(Some(report))
+    Ok(find(on, ONE, &[&id.as_str()]).await?.pop().map(|(_, report)| report))
+}
+
+/// Rows with their reports, by number, the highest first.
+async fn find(on: &impl GenericClient, sql: &str, given: Given<'_>) -> Result<Vec<(Row, Report)>, PgError> {
+    let found = rows(on, sql, given).await?;
+    let numbers = found.iter().map(|row| get(row, 0)).collect::<Result<Vec<i64>, _>>()?;
+    let mut reports = found.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    for (broadcast, failure) in failures::first(on, &numbers).await? {
+        if let Ok(at) = numbers.binary_search_by(|number| broadcast.cmp(number)) {
+            reports[at].failures.push(failure);
+        }
+    }
+    Ok(found.into_iter().zip(reports).collect())
 }
 
 /// All but the failures.
@@ -80,21 +90,14 @@ pub(super) async fn recent(
             get(&row(&client, sql, &[&id.as_str()]).await?.ok_or(refused(JournalErrorKind::Unknown))?, 0)?
         }
     };
-    let found = rows(&client, LATEST, &[&before, &i64::from(limit.get())]).await?;
-    let numbers = found.iter().map(|row| get(row, 0)).collect::<Result<Vec<i64>, _>>()?;
-    let mut summaries = found.iter().map(summary).collect::<Result<Vec<_>, _>>()?;
-    for (broadcast, failure) in failures::first(&client, &numbers).await? {
-        if let Ok(at) = numbers.binary_search_by(|number| broadcast.cmp(number)) {
-            summaries[at].report.failures.push(failure);
-        }
-    }
-    Ok(summaries)
+    let found = find(&client, LATEST, &[&before, &i64::from(limit.get())]).await?;
+    found.into_iter().map(summarize).collect()
 }
 
-fn summary(row: &Row) -> Result<Summary, PgError> {
-    let id = broadcast_id(get(row, 6)?)?;
-    let audience = audience(get(row, 7)?, get(row, 8)?)?;
-    Ok(Summary::new(id, audience, span(get(row, 9)?), read(row)?))
+fn summarize((row, report): (Row, Report)) -> Result<Summary, PgError> {
+    let id = broadcast_id(get(&row, 6)?)?;
+    let audience = audience(get(&row, 7)?, get(&row, 8)?)?;
+    Ok(Summary::new(id, audience, created(get(&row, 9)?), span(get(&row, 10)?), report))
 }
 
 /// By octets, as ids are compared everywhere. Those that run are few: they are sorted.

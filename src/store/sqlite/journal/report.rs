@@ -2,14 +2,14 @@
 
 use std::num::NonZeroU16;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Params, params};
 
 use super::failures;
 use super::rows::{Course, known_number};
 use super::sums::{self, Sums};
 use crate::report::MAX_FAILURES;
 use crate::store::journal::Summary;
-use crate::store::sql::{Damaged, audience};
+use crate::store::sql::{Damaged, audience, created};
 use crate::store::sqlite::error::SqlError;
 use crate::{BroadcastId, Report};
 
@@ -25,9 +25,15 @@ pub(super) fn report(conn: &Connection, now: i64, course: &Course) -> Result<Rep
     Ok(report)
 }
 
-/// How the broadcast of this id stands.
-pub(super) fn of(conn: &Connection, now: i64, id: &BroadcastId) -> Result<Option<Report>, SqlError> {
-    Course::find(conn, id)?.map(|course| report(conn, now, &course)).transpose()
+macro_rules! select {
+    ($rest:literal) => {
+        concat!("SELECT number, id, audience_kind, audience FROM broadcasts ", $rest)
+    };
+}
+
+/// The broadcast of this id.
+pub(super) fn summary(conn: &Connection, now: i64, id: &BroadcastId) -> Result<Option<Summary>, SqlError> {
+    Ok(summaries(conn, now, select!("WHERE id = ?1"), [id.as_str()])?.pop())
 }
 
 /// Broadcasts, the latest first.
@@ -41,17 +47,20 @@ pub(super) fn recent(
         None => i64::MAX,
         Some(after) => known_number(conn, after)?,
     };
-    let mut statement = conn.prepare_cached(
-        "SELECT number, id, audience_kind, audience FROM broadcasts WHERE number < ?1 \
-         ORDER BY number DESC LIMIT ?2",
-    )?;
-    let mut rows = statement.query([before, i64::from(limit.get())])?;
+    let latest = select!("WHERE number < ?1 ORDER BY number DESC LIMIT ?2");
+    summaries(conn, now, latest, [before, i64::from(limit.get())])
+}
+
+fn summaries(conn: &Connection, now: i64, sql: &str, given: impl Params) -> Result<Vec<Summary>, SqlError> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(given)?;
     let mut summaries = Vec::new();
     while let Some(row) = rows.next()? {
         let Some(course) = Course::read(conn, row.get(0)?)? else { continue };
         let id = broadcast_id(&row.get::<_, String>(1)?)?;
         let audience = audience(row.get(2)?, &row.get::<_, String>(3)?)?;
-        summaries.push(Summary::new(id, audience, course.age(now), report(conn, now, &course)?));
+        let (created, report) = (created(course.created), report(conn, now, &course)?);
+        summaries.push(Summary::new(id, audience, created, course.age(now), report));
     }
     Ok(summaries)
 }

@@ -29,14 +29,9 @@ pub(super) struct Course {
 }
 
 impl Course {
-    pub(super) fn find(conn: &Connection, id: &BroadcastId) -> Result<Option<Self>, SqlError> {
-        let Some(number) = number_of(conn, id)? else { return Ok(None) };
-        Self::read(conn, number)
-    }
-
     /// The course of a broadcast that somebody asks for by its id.
     pub(super) fn known(conn: &Connection, id: &BroadcastId) -> Result<Self, SqlError> {
-        Self::find(conn, id)?.ok_or(SqlError::journal(JournalErrorKind::Unknown))
+        Self::read(conn, known_number(conn, id)?)?.ok_or(SqlError::journal(JournalErrorKind::Unknown))
     }
 
     pub(super) fn read(conn: &Connection, number: i64) -> Result<Option<Self>, SqlError> {

@@ -57,7 +57,7 @@ fn done(number: u64) -> Checkpoint {
 }
 
 fn read(conn: &Connection, name: &str) -> Report {
-    report::of(conn, NOW, &id(name)).unwrap().unwrap()
+    report::summary(conn, NOW, &id(name)).unwrap().unwrap().report
 }
 
 fn deferred(retry: u8, after: Duration) -> Deferred {
@@ -152,8 +152,8 @@ fn what_cannot_be_recorded_is_not_handed_out() {
                 assert_eq!(kind(store(&conn, range, &done(1)).unwrap_err()), JournalErrorKind::Backend);
             }
             assert!(take(&conn, NOW + 60_000).is_none(), "{column}");
-            let report = report::of(&conn, NOW, &id("a"));
-            assert_eq!(kind(report.unwrap_err()), JournalErrorKind::Backend, "{column}");
+            let summary = report::summary(&conn, NOW, &id("a"));
+            assert_eq!(kind(summary.unwrap_err()), JournalErrorKind::Backend, "{column}");
             // The way out.
             assert_eq!(end::abort_known(&conn, NOW, &id("a")).unwrap().state, BroadcastState::Aborted);
         }
@@ -207,11 +207,20 @@ fn a_damaged_state_is_no_report() {
     for column in ["state = 7", "state = 1", "state = 1, ended = 5, tally = NULL"] {
         damage(&conn, &format!("UPDATE broadcasts SET {column}"));
         assert_eq!(
-            kind(report::of(&conn, NOW, &id("a")).unwrap_err()),
+            kind(report::summary(&conn, NOW, &id("a")).unwrap_err()),
             JournalErrorKind::Backend,
             "{column}"
         );
     }
+}
+
+#[test]
+fn a_broadcast_whose_audience_is_damaged_can_be_aborted() {
+    let conn = open();
+    begin(&conn, "a", 1);
+    damage(&conn, "UPDATE broadcasts SET audience_kind = 9");
+    assert_eq!(kind(report::summary(&conn, NOW, &id("a")).unwrap_err()), JournalErrorKind::Backend);
+    assert_eq!(end::abort_known(&conn, NOW, &id("a")).unwrap().state, BroadcastState::Aborted);
 }
 
 #[test]
