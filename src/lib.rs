@@ -55,6 +55,7 @@
 //! | `sqlite` | | `SqliteStore`: subscriptions and broadcasts in one file; implies `channel` |
 //! | `postgres` | | `PostgresStore`: the same on a server, for several nodes; implies `channel` |
 //! | `testing` | | what tests need; implies `http-client` and `memory` |
+//! | `testing-browser` | | Mozilla's rules and Firefox's WebSocket in the push service; implies `testing` |
 //!
 //! A feature only adds: none changes what another part does, and none excludes another.
 //!

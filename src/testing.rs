@@ -26,6 +26,8 @@ mod user_agent;
 pub mod vapid;
 
 pub use self::clock::ManualClock;
+#[cfg(feature = "testing-browser")]
+pub use self::push_service::Browser;
 pub use self::push_service::{
     Answer, ConnectionFault, Counters, PushService, PushServiceBuilder, Received, Violation,
 };

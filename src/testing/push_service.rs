@@ -8,30 +8,42 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 use self::inbox::Inbox;
+use self::receiver::Receiver;
 use self::service::Service;
 use super::UserAgent;
 use crate::{Endpoint, Origin, Subscription};
 
 mod answer;
+#[cfg(feature = "testing-browser")]
+mod browser;
 mod builder;
 mod checks;
 mod counters;
+mod delivery;
 mod directory;
+mod flight;
 mod h1;
 mod h2;
 mod inbox;
 mod io;
+mod message;
+#[cfg(feature = "testing-browser")]
+mod mozilla;
+mod receiver;
 mod reply;
 mod server;
 mod service;
+mod strict;
 mod tls;
 mod token;
 mod violation;
 
 pub use self::answer::Answer;
+#[cfg(feature = "testing-browser")]
+pub use self::browser::Browser;
 pub use self::builder::PushServiceBuilder;
 pub use self::counters::Counters;
-pub use self::inbox::Received;
+pub use self::message::Received;
 pub use self::server::ConnectionFault;
 pub use self::violation::Violation;
 
@@ -42,6 +54,9 @@ pub use self::violation::Violation;
 /// and answers as vendors do; what breaks a rule is answered with the vendor's status and kept in
 /// [`violations`](Self::violations). Scripts make it misbehave: see [`Answer`] and
 /// [`ConnectionFault`].
+///
+/// With the feature `testing-browser` it can follow Mozilla's rules instead of the strictest ones
+/// (`PushServiceBuilder::mozilla`), and a real Firefox can subscribe at it.
 ///
 /// Dropping it closes its port and its connections and ends its tasks.
 ///
@@ -131,6 +146,7 @@ impl PushService {
     /// When the subscription is another service's.
     pub fn unsubscribe(&self, subscription: &Subscription) {
         self.find(subscription).1.unsubscribe();
+        self.service.changed.notify_waiters();
     }
 
     /// Disconnects a user agent, or connects it. Messages to one that is offline wait for as long
@@ -141,14 +157,8 @@ impl PushService {
     /// When the subscription is another service's.
     pub fn set_offline(&self, subscription: &Subscription, offline: bool) {
         let (number, inbox) = self.find(subscription);
-        let now = self.service.now();
-        for message in inbox.set_offline(offline) {
-            if message.accepted.saturating_add(message.ttl.into()) < now {
-                self.service.counts.expired.add();
-            } else {
-                self.service.deliver(number, &inbox, message);
-            }
-        }
+        let waiting = inbox.set_offline(offline);
+        self.service.hand_waiting(number, &inbox, waiting);
         self.service.changed.notify_waiters();
     }
 
@@ -167,7 +177,8 @@ impl PushService {
         self.service.script(answers);
     }
 
-    /// What reached the user agent, in order; empty when payloads are not kept.
+    /// What reached the user agent, in order; empty when payloads are not kept, and for a browser's
+    /// subscription, because only the browser can open them.
     ///
     /// # Panics
     ///
@@ -195,27 +206,34 @@ impl PushService {
     ///
     /// Dropping the future has no effect.
     pub async fn wait_for(&self, mut until: impl FnMut(&Counters) -> bool) -> Counters {
+        self.wait(|| Some(self.counters()).filter(|counters| until(counters))).await
+    }
+
+    /// Looks after each change until there is something to see.
+    async fn wait<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
         loop {
             let changed = self.service.changed.notified();
             tokio::pin!(changed);
             // Listening must begin before looking, or a change in between is missed.
             changed.as_mut().enable();
-            let counters = self.counters();
-            if until(&counters) {
-                return counters;
+            if let Some(seen) = look() {
+                return seen;
             }
             changed.await;
         }
     }
 
     fn add(&self, agent: &UserAgent, bound: Option<[u8; 65]>) -> Subscription {
-        let path = self.service.directory.add(Inbox::new(agent.clone(), bound));
-        let endpoint = format!("{}{path}", self.service.origin);
+        let (number, inbox) = self.service.subscribe(Receiver::Agent(agent.clone()), bound);
+        let endpoint = self.service.endpoint(number, &inbox);
         agent.subscribe(endpoint.parse().expect("an origin and a plain path are an endpoint"))
     }
 
     fn find(&self, subscription: &Subscription) -> (usize, Arc<Inbox>) {
-        let endpoint: &Endpoint = subscription.endpoint();
+        self.find_endpoint(subscription.endpoint())
+    }
+
+    fn find_endpoint(&self, endpoint: &Endpoint) -> (usize, Arc<Inbox>) {
         let path = endpoint.as_str().strip_prefix(self.service.origin.as_str());
         path.and_then(|path| self.service.directory.inbox(path))
             .expect("the subscription is one of this push service's")

@@ -7,13 +7,12 @@ use std::path::Path;
 /// Types that cannot hold anything secret: words, numbers, settings, names that are shown on
 /// purpose, errors that are words.
 const PLAIN: &str = "
-    AddressPolicy Audience BroadcastState Claims Coding ConnectionFault Count Counters Counts Ece
-    LastFailure Limits ManualClock MemoryStoreBuilder OriginReport OutcomeKind Padding Processed
-    AddressPolicy Audience BroadcastState ChannelStatistics Claims Coding ConnectionFault Count Counters Counts Ece
-    Limits LastFailure ManualClock MemoryStoreBuilder OriginReport OutcomeKind Padding Processed
-    PushServiceBuilder Put Refusal Renewal RetryPolicy Review RustCrypto SkipReason Snapshot
-    SqliteFileError SqliteStore SqliteStoreBuilder StoreErrorKind SystemClock TransportErrorKind Ttl
-    Urgency Vendor Version Violation
+    AddressPolicy Audience BroadcastState Browser ChannelStatistics Claims Coding
+    ConnectionFault Count Counters Counts Ece LastFailure Limits ManualClock MemoryStoreBuilder
+    OriginReport OutcomeKind Padding Processed PushServiceBuilder Put Refusal Renewal
+    RetryPolicy Review RustCrypto SkipReason Snapshot SqliteFileError SqliteStore
+    SqliteStoreBuilder StoreErrorKind SystemClock TransportErrorKind Ttl Urgency Vendor Version
+    Violation
 ";
 
 /// Errors and values that the tests provoke without writing the name of their type.

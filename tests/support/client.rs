@@ -203,7 +203,7 @@ impl Push {
 
 /// Signs tokens, right ones and wrong ones.
 pub(crate) struct Vapid {
-    key: SigningKey,
+    pub(crate) key: SigningKey,
     pub(crate) header: &'static str,
     pub(crate) expires: u64,
     pub(crate) contact: Option<&'static str>,

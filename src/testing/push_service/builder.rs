@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::answer::Answer;
 use super::server::{ConnectionChooser, ConnectionFault, Serving};
-use super::service::{Chooser, Expectation, Service, Settings};
+use super::service::{Chooser, Expectation, Rules, Service, Settings};
 use super::tls::Tls;
 use super::{AbortOnDrop, PushService};
 use crate::{Clock, Endpoint, SystemClock};
@@ -29,6 +29,7 @@ pub struct PushServiceBuilder {
     expect: Option<Expectation>,
     choose: Option<Chooser>,
     faults: Option<ConnectionChooser>,
+    rules: Rules,
 }
 
 impl PushServiceBuilder {
@@ -45,6 +46,7 @@ impl PushServiceBuilder {
             expect: None,
             choose: None,
             faults: None,
+            rules: Rules::default(),
         }
     }
 
@@ -121,6 +123,19 @@ impl PushServiceBuilder {
         self
     }
 
+    /// Follows Mozilla's rules and no stricter ones, with its statuses, errors and paths, and
+    /// speaks with browsers over its WebSocket: see [`PushService::websocket_url`]. Default: as
+    /// strict as the strictest vendor, and for [`UserAgent`](crate::testing::UserAgent)s only.
+    ///
+    /// The rules are those of autopush 1.83, measured; in particular `aesgcm` is taken, `sub` is
+    /// not looked at, and a subscription without a key ([`PushService::subscribe`]) takes messages
+    /// without VAPID, too.
+    #[cfg(feature = "testing-browser")]
+    pub const fn mozilla(mut self) -> Self {
+        self.rules = Rules::Mozilla;
+        self
+    }
+
     /// Starts the service on a free port of 127.0.0.1, in the tokio runtime that runs this.
     ///
     /// # Errors
@@ -136,6 +151,7 @@ impl PushServiceBuilder {
             format!("{scheme}://{host}:{}", address.port()).parse().map_err(io::Error::other)?;
         let secret = getrandom::u64().map_err(io::Error::other)?;
         let settings = Settings {
+            rules: self.rules,
             clock: self.clock,
             latency: self.latency,
             keep: self.keep,

@@ -12,13 +12,13 @@ use super::violation::Violation;
 /// A service need not take more (RFC 8030 section 7.2).
 pub(super) const MAX_BODY: usize = 4096;
 /// Thirty days: where Mozilla and Apple cut (H-6).
-const MAX_TTL: u32 = 2_592_000;
+pub(super) const MAX_TTL: u32 = 2_592_000;
 
-const TTL: HeaderName = HeaderName::from_static("ttl");
+pub(super) const TTL: HeaderName = HeaderName::from_static("ttl");
 const URGENCY: HeaderName = HeaderName::from_static("urgency");
-const TOPIC: HeaderName = HeaderName::from_static("topic");
-const CRYPTO_KEY: HeaderName = HeaderName::from_static("crypto-key");
-const ENCRYPTION: HeaderName = HeaderName::from_static("encryption");
+pub(super) const TOPIC: HeaderName = HeaderName::from_static("topic");
+pub(super) const CRYPTO_KEY: HeaderName = HeaderName::from_static("crypto-key");
+pub(super) const ENCRYPTION: HeaderName = HeaderName::from_static("encryption");
 
 /// What would tell who the user is, or let a proxy in between speak (H-14, H-19).
 const AMBIENT: [HeaderName; 10] = [
@@ -149,7 +149,7 @@ fn is_topic(topic: &str) -> bool {
 }
 
 /// A header's text; what is not text is empty, which no rule accepts.
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap_or_default())
 }
 

@@ -29,15 +29,25 @@ counters! {
     abandoned,
     /// Messages answered with 201.
     accepted,
+    /// Messages that a browser acknowledged, whatever became of them.
+    browser_acks,
+    /// Frames from browsers that are none of the protocol, and were ignored.
+    browser_bad_frames,
+    /// Messages that a browser acknowledged as not delivered to a page (code 102).
+    browser_failed,
+    /// Messages sent to browsers: once more each time that one had not acknowledged it before its
+    /// connection ended.
+    browser_sent,
     /// Messages removed by a DELETE of their `Location` before delivery.
     cancelled,
     /// Connections accepted.
     connections,
     /// Connections open now.
     connections_open,
-    /// Messages opened by their user agent, the null payload included.
+    /// Messages opened by their user agent, the null payload included. A browser says so itself
+    /// (code 100).
     decrypted,
-    /// Messages handed to their user agent, opened or not.
+    /// Messages that reached their user agent, opened or not. A browser says so itself.
     delivered,
     /// Messages dropped because nobody was online within their TTL.
     expired,
@@ -55,7 +65,7 @@ counters! {
     requests,
     /// Requests answered by a script instead of the rules.
     scripted,
-    /// Messages that their user agent could not open.
+    /// Messages that their user agent could not open. A browser says so itself (code 101).
     undecryptable,
 }
 

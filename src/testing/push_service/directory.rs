@@ -4,9 +4,32 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::inbox::Inbox;
 
+/// How the paths of subscriptions look.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Paths {
+    /// All alike.
+    Plain,
+    /// Mozilla's: the version tells whether the subscription is bound to a key.
+    #[cfg(feature = "testing-browser")]
+    Versioned,
+}
+
+impl Paths {
+    const fn prefix(self, bound: bool) -> &'static str {
+        match (self, bound) {
+            (Self::Plain, _) => "/p/",
+            #[cfg(feature = "testing-browser")]
+            (Self::Versioned, true) => "/wpush/v2/",
+            #[cfg(feature = "testing-browser")]
+            (Self::Versioned, false) => "/wpush/v1/",
+        }
+    }
+}
+
 /// All subscriptions of a service, by number.
 #[derive(Debug)]
 pub(super) struct Directory {
+    paths: Paths,
     secret: u64,
     inboxes: RwLock<Vec<Arc<Inbox>>>,
 }
@@ -21,22 +44,30 @@ pub(super) enum Target {
 
 impl Directory {
     /// A directory whose paths cannot be guessed without the secret.
-    pub(super) fn new(secret: u64) -> Self {
-        Self { secret, inboxes: RwLock::default() }
+    pub(super) fn new(paths: Paths, secret: u64) -> Self {
+        Self { paths, secret, inboxes: RwLock::default() }
     }
 
-    /// Adds a subscription; returns its path.
-    pub(super) fn add(&self, inbox: Inbox) -> String {
+    /// Adds a subscription; returns its number.
+    pub(super) fn add(&self, inbox: Arc<Inbox>) -> usize {
         let mut inboxes = self.inboxes.write().unwrap_or_else(PoisonError::into_inner);
-        inboxes.push(Arc::new(inbox));
-        let number = inboxes.len() - 1;
-        format!("/p/{number}-{:016x}", self.ticket(number, 0))
+        inboxes.push(inbox);
+        inboxes.len() - 1
+    }
+
+    /// The path of a subscription.
+    pub(super) fn path(&self, number: usize, inbox: &Inbox) -> String {
+        let prefix = self.paths.prefix(inbox.bound.is_some());
+        format!("{prefix}{number}-{:016x}", self.ticket(number, 0))
     }
 
     /// The subscription with this path.
     pub(super) fn inbox(&self, path: &str) -> Option<(usize, Arc<Inbox>)> {
-        let (number, ticket) = path.strip_prefix("/p/")?.split_once('-')?;
-        self.find(number, ticket, 0)
+        let (_, token) = path.rsplit_once('/')?;
+        let (number, ticket) = token.split_once('-')?;
+        let (number, inbox) = self.find(number, ticket, 0)?;
+        let prefix = path.strip_suffix(token)?;
+        (prefix == self.paths.prefix(inbox.bound.is_some())).then_some((number, inbox))
     }
 
     /// The path of a message; messages are numbered from 1.
@@ -61,9 +92,14 @@ impl Directory {
     }
 
     fn find(&self, number: &str, ticket: &str, message: u64) -> Option<(usize, Arc<Inbox>)> {
-        let number = number.parse().ok()?;
         // One spelling only, as an opaque path has.
-        if ticket.len() != 16 || u64::from_str_radix(ticket, 16) != Ok(self.ticket(number, message)) {
+        let digits = |text: &str| text.bytes().all(|octet| octet.is_ascii_digit()) && !text.starts_with('0');
+        let is_ticket = |octet: u8| octet.is_ascii_digit() || (b'a'..=b'f').contains(&octet);
+        if !(number == "0" || digits(number)) || ticket.len() != 16 || !ticket.bytes().all(is_ticket) {
+            return None;
+        }
+        let number = number.parse().ok()?;
+        if u64::from_str_radix(ticket, 16) != Ok(self.ticket(number, message)) {
             return None;
         }
         let inboxes = self.inboxes.read().unwrap_or_else(PoisonError::into_inner);

@@ -22,6 +22,9 @@ use super::io::Io;
 use super::reply::{Damage, READ_LIMIT, Reply};
 use super::service::Service;
 
+#[cfg(feature = "testing-browser")]
+use super::service::Rules;
+
 /// How a cut announces itself before it comes.
 pub(super) const CUT_LENGTH: u64 = 100;
 const CHUNK: usize = 16 * 1024;
@@ -30,6 +33,10 @@ pub(super) async fn serve<T>(service: Arc<Service>, io: Io<T>)
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    #[cfg(feature = "testing-browser")]
+    if service.settings.rules == Rules::Mozilla {
+        return super::browser::serve(service, io).await;
+    }
     let answer = service_fn(|request| answer(Arc::clone(&service), request));
     // A deadline for headers would make a paused clock end idle connections.
     let connection =
@@ -39,7 +46,10 @@ where
 }
 
 /// An error ends the connection without a status.
-async fn answer(service: Arc<Service>, request: Request<Incoming>) -> Result<Response<Payload>, io::Error> {
+pub(super) async fn answer(
+    service: Arc<Service>,
+    request: Request<Incoming>,
+) -> Result<Response<Payload>, io::Error> {
     let (head, incoming) = request.into_parts();
     let mut flight = service.arrive(&head);
     if flight.answer.early().is_some() {
@@ -84,7 +94,7 @@ fn damaged(mut head: Response<()>, damage: Damage) -> Response<Payload> {
 }
 
 /// A response's body.
-enum Payload {
+pub(super) enum Payload {
     Whole(Bytes),
     Cut { step: u8 },
     Huge { left: u64 },

@@ -15,10 +15,11 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::checks::Body;
+use super::flight::Flight;
 use super::h1::{CUT_LENGTH, chunk};
 use super::io::Io;
 use super::reply::{Damage, Failure, READ_LIMIT, Reply};
-use super::service::{Flight, Service};
+use super::service::Service;
 
 /// Large enough that flow control never slows a sender of small messages.
 const WINDOW: u32 = 1 << 24;

@@ -9,7 +9,7 @@ use http::{HeaderValue, Response};
 
 use super::answer::Answer;
 use super::checks::Body;
-use super::service::Flight;
+use super::flight::Flight;
 use super::violation::Violation;
 
 /// More than this of a body is not even read.

@@ -9,7 +9,9 @@ macro_rules! violations {
         /// A rule that a request broke: what the strictest push service would refuse.
         ///
         /// The status and the `errno` are those of the service that is known to enforce the rule,
-        /// Mozilla's where it does.
+        /// Mozilla's where it does. A service built with
+        /// `PushServiceBuilder::mozilla` answers in Mozilla's words throughout, with 401 for all of
+        /// VAPID.
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
         #[non_exhaustive]
         pub enum Violation {
@@ -33,17 +35,21 @@ violations! {
     Authority = 421, None, "the request names another host than this service's origin";
     /// The body did not arrive whole.
     BodyTruncated = 400, None, "the body ended early";
+    /// A browser's WebSocket frame is none of the protocol, or comes before its `hello`.
+    BrowserFrame = 400, None, "the WebSocket frame is no message of the push protocol";
     /// `Content-Encoding` is not exactly `aes128gcm`, or stands without a body (E-29, H-12).
     ContentEncoding = 400, Some(110), "Unknown Content-Encoding header";
     /// A body without `Content-Encoding` (E-29).
     ContentEncodingMissing = 400, Some(110), "Missing Content-Encoding header";
     /// `Content-Length` is missing (H-13).
     ContentLengthMissing = 411, None, "Content-Length is required, even for an empty body";
-    /// `Crypto-Key` with `dh=` beside `aes128gcm` (V-31).
+    /// `Crypto-Key` with `dh=` beside `aes128gcm` (V-31); Mozilla's service: without it beside
+    /// `aesgcm`.
     CryptoKey = 400, Some(110), "Do not include 'dh' header in aes128gcm Crypto-Key header";
     /// A header that must not be repeated is (H-7, RFC 9110 5.3).
     Duplicate = 400, None, "a header stands twice that may stand once";
-    /// `Encryption` with `salt=` beside `aes128gcm` (V-31).
+    /// `Encryption` with `salt=` beside `aes128gcm` (V-31); Mozilla's service: without it beside
+    /// `aesgcm`.
     Encryption = 400, Some(110), "Do not include 'salt' header in aes128gcm Encryption header";
     /// `Expect` is present (H-13).
     Expect = 400, None, "Expect is not supported";
