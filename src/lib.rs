@@ -116,6 +116,8 @@ pub mod manual {
     pub mod rules {}
     #[doc = include_str!("../docs/security.md")]
     pub mod security {}
+    #[doc = include_str!("../docs/service.md")]
+    pub mod service {}
     #[doc = include_str!("../docs/writing_a_store.md")]
     pub mod writing_a_store {}
 }

@@ -29,8 +29,16 @@ const HOSTS: [(&str, bool, Vendor); 5] = [
 ];
 
 impl Vendor {
-    /// The vendor of a host in lower case.
-    pub(crate) fn of_host(host: &str) -> Self {
+    /// The vendor of a host in lower case, without a port.
+    ///
+    /// ```
+    /// use webpush_channels::Vendor;
+    ///
+    /// assert_eq!(Vendor::of_host("web.push.apple.com"), Vendor::Apple);
+    /// assert_eq!(Vendor::of_host("push.example.net"), Vendor::Other);
+    /// ```
+    #[must_use]
+    pub fn of_host(host: &str) -> Self {
         HOSTS
             .iter()
             .find(|(known, below, _)| host == *known || (*below && is_below(host, known)))
