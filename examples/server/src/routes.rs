@@ -20,6 +20,7 @@ mod events;
 mod list;
 mod metrics;
 mod openapi;
+mod page;
 mod publish;
 mod records;
 mod root;
@@ -31,7 +32,7 @@ pub(crate) use self::events::Places;
 
 /// Every path of the service.
 pub(crate) fn router(app: &Arc<App>) -> Router {
-    let routes = api().route(METRICS, get(metrics::get));
+    let routes = api().merge(page::router()).route(METRICS, get(metrics::get));
     finish(routes, app).layer(from_fn_with_state(Arc::clone(app), observe))
 }
 
