@@ -5,6 +5,8 @@ export CI=true CARGO_INCREMENTAL=0 CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
 # One directory for everything, so that the steps share what they build.
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
 exec </dev/null
+# What is built together. Always everything: another selection would be another set of features, and a build of its own.
+everything=(--workspace --all-features)
 
 passed=0
 failed=()

@@ -31,5 +31,6 @@ if [ "$(cat "$venv/pins" 2>/dev/null)" != "${pins[*]}" ]; then
     echo "${pins[*]}" >"$venv/pins"
 fi
 
-cargo build --quiet --locked -p webpush-channels-interop --example vectors
+# With everything, as scripts/test builds it: alone, it would be another set of features.
+cargo build --quiet --locked --workspace --all-features --example vectors
 "$target/debug/examples/vectors" | "$venv/bin/python" tests/interop/http_ece_receiver.py
