@@ -2,12 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "paired/failing.rs"]
-mod failing;
+#[path = "support/faulty.rs"]
+mod faulty;
 #[path = "support/journal.rs"]
 mod kit;
 
 use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::advance;
@@ -20,14 +21,15 @@ use webpush_channels::store::{
 use webpush_channels::testing::store_suite;
 use webpush_channels::{Failure, KeyId, OutcomeKind, Report};
 
-use failing::{Failing, Fault};
+use faulty::{Fault, Faulty};
 use kit::{BATCH, FCM, HOUR, ONE, TERM, broadcast, deferred, done, entry, id, reference, retry, user};
 
-type Pair = Paired<Failing, Failing>;
+type Pair = Paired<Arc<Faulty>, Arc<Faulty>>;
 
 /// Three entries of ann, and a broadcast "a" of two ranges.
 async fn pair() -> Pair {
-    let pair = Paired::new(Failing::default(), Failing::default());
+    let half = || Faulty::new(Arc::new(MemoryStore::new()));
+    let pair = Paired::new(half(), half());
     pair.put(&[entry("ann", 1), entry("ann", 2), entry("ann", 3)]).await.unwrap();
     let new = broadcast("a");
     let range = pair.split(&new.audience, ONE).await.unwrap()[0];
@@ -89,7 +91,7 @@ async fn a_store_that_fails_leaves_the_checkpoint_unstored() {
         (StoreErrorKind::Unavailable, JournalErrorKind::Unavailable),
         (StoreErrorKind::Backend, JournalErrorKind::Backend),
     ] {
-        pair.store().fail(Fault::Store("apply", kind));
+        pair.store().fail("apply", kind);
         let error = pair.checkpoint(&token, removal(1, 1)).await.unwrap_err();
         assert_eq!(error.kind(), expected);
         let source = error.source().and_then(|source| source.downcast_ref::<StoreError>());
@@ -105,7 +107,7 @@ async fn what_was_removed_before_the_journal_failed_is_counted_by_the_repetition
     let pair = pair().await;
     let token = lease(&pair).await;
     for _ in 0..2 {
-        pair.journal().fail(Fault::NotStored(1, JournalErrorKind::Unavailable));
+        pair.journal().spoil(1, Fault::NotDone);
         let error = pair.checkpoint(&token, removal(1, 1)).await.unwrap_err();
         assert!(error.is_retryable());
         assert_eq!((report(&pair).await.read, left(&pair).await), (0, 2));
@@ -121,7 +123,7 @@ async fn what_was_removed_before_the_journal_failed_is_counted_by_the_repetition
 async fn a_checkpoint_whose_answer_was_lost_counts_once() {
     let pair = pair().await;
     let token = lease(&pair).await;
-    pair.journal().fail(Fault::AnswerLost(1));
+    pair.journal().spoil(1, Fault::AnswerLost);
     assert!(pair.checkpoint(&token, removal(1, 1)).await.unwrap_err().is_retryable());
     pair.checkpoint(&token, removal(1, 1)).await.unwrap();
     assert_eq!((report(&pair).await.pruned, report(&pair).await.read), (1, 1));
@@ -133,7 +135,7 @@ async fn a_checkpoint_whose_answer_was_lost_counts_once() {
 async fn what_was_removed_under_one_lease_is_not_counted_under_another() {
     let pair = pair().await;
     let (first, second) = (lease(&pair).await, lease(&pair).await);
-    pair.journal().fail(Fault::NotStored(1, JournalErrorKind::Unavailable));
+    pair.journal().spoil(1, Fault::NotDone);
     pair.checkpoint(&first, removal(1, 1)).await.unwrap_err();
     pair.checkpoint(&second, removal(1, 2)).await.unwrap();
     assert_eq!(report(&pair).await.pruned, 1);
@@ -148,7 +150,7 @@ async fn a_lost_lease_changes_nothing() {
     advance(TERM).await;
     let error = pair.checkpoint(&token, removal(1, 1)).await.unwrap_err();
     assert_eq!(error.kind(), JournalErrorKind::LeaseLost);
-    assert_eq!((pair.store().calls("apply"), left(&pair).await), (0, 3));
+    assert_eq!((pair.store().called("apply"), left(&pair).await), (0, 3));
 }
 
 #[tokio::test]
@@ -167,7 +169,7 @@ async fn an_aborted_broadcast_changes_nothing() {
     let token = lease(&pair).await;
     pair.abort(&id("a")).await.unwrap();
     assert_eq!(pair.checkpoint(&token, removal(1, 1)).await.unwrap(), State::Aborted);
-    assert_eq!((pair.store().calls("apply"), left(&pair).await), (0, 3));
+    assert_eq!((pair.store().called("apply"), left(&pair).await), (0, 3));
 }
 
 /// Ends the ranges of "a", with retries of ann's three entries left, and one of bob's.
@@ -206,14 +208,14 @@ async fn retries_have_the_entries_of_the_store() {
     let keys: Vec<_> = due.iter().map(|due| due.entry.as_ref().map(|entry| entry.key)).collect();
     // What is bob's retry is not ann's entry.
     assert_eq!(keys, [Some(None), Some(Some(key)), None, None]);
-    assert_eq!(pair.store().calls("subscriptions"), 2);
+    assert_eq!(pair.store().called("subscriptions"), 2);
 }
 
 #[tokio::test]
 async fn retries_whose_entries_cannot_be_read_are_given_back() {
     let pair = pair().await;
     defer(&pair).await;
-    pair.store().fail(Fault::Store("subscriptions", StoreErrorKind::Unavailable));
+    pair.store().fail("subscriptions", StoreErrorKind::Unavailable);
     let error = pair.lease(&WorkerId::random(), TERM, BATCH).await.unwrap_err();
     assert_eq!(error.kind(), JournalErrorKind::Unavailable);
     let lease = pair.lease(&WorkerId::random(), TERM, BATCH).await.unwrap().unwrap();
@@ -231,7 +233,7 @@ async fn a_user_is_forgotten_in_both() {
     pair.checkpoint(&token, failed).await.unwrap();
 
     // When the second step fails, the first is done, and both can be repeated.
-    pair.journal().fail(Fault::Store("forget", StoreErrorKind::Unavailable));
+    pair.journal().fail("forget", StoreErrorKind::Unavailable);
     assert!(pair.forget(&user("ann")).await.unwrap_err().is_retryable());
     assert_eq!((left(&pair).await, report(&pair).await.failures.len()), (0, 1));
     pair.forget(&user("ann")).await.unwrap();
@@ -245,10 +247,10 @@ async fn both_are_checked() {
     let pair = pair().await;
     pair.check().await.unwrap();
     for half in [pair.store(), pair.journal()] {
-        half.fail(Fault::Store("check", StoreErrorKind::Unavailable));
+        half.fail("check", StoreErrorKind::Unavailable);
         assert_eq!(pair.check().await.unwrap_err().kind(), StoreErrorKind::Unavailable);
     }
-    assert_eq!((pair.store().calls("check"), pair.journal().calls("check")), (3, 2));
+    assert_eq!((pair.store().called("check"), pair.journal().called("check")), (3, 2));
 }
 
 #[tokio::test(start_paused = true)]

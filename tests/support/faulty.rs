@@ -39,6 +39,12 @@ pub enum Fault {
 pub struct Faulty {
     pub store: Arc<MemoryStore>,
     fault: Option<(usize, Fault)>,
+    /// The store's method that fails at its next call.
+    failing: Mutex<Option<(&'static str, StoreErrorKind)>>,
+    /// The number of the checkpoint that is spoiled next.
+    spoiled: Mutex<Option<(u64, Fault)>>,
+    /// The store's methods that were called.
+    called: Mutex<Vec<&'static str>>,
     calls: AtomicUsize,
     away: Mutex<Option<(Instant, Instant)>>,
     crashed: Notify,
@@ -64,6 +70,9 @@ impl Faulty {
         Arc::new(Self {
             store,
             fault,
+            failing: Mutex::default(),
+            spoiled: Mutex::default(),
+            called: Mutex::default(),
             calls: AtomicUsize::new(0),
             away: Mutex::default(),
             crashed: Notify::new(),
@@ -78,6 +87,21 @@ impl Faulty {
     /// Cannot be reached from then, for so long.
     pub fn away(&self, from: Instant, length: Duration) {
         *self.away.lock().unwrap() = Some((from, from + length));
+    }
+
+    /// Lets the next call of a store's method fail: `apply`, `subscriptions`, `forget` or `check`.
+    pub fn fail(&self, method: &'static str, kind: StoreErrorKind) {
+        *self.failing.lock().unwrap() = Some((method, kind));
+    }
+
+    /// Spoils the next checkpoint of this number.
+    pub fn spoil(&self, checkpoint: u64, fault: Fault) {
+        *self.spoiled.lock().unwrap() = Some((checkpoint, fault));
+    }
+
+    /// How often one of these methods of a store was called.
+    pub fn called(&self, method: &str) -> usize {
+        self.called.lock().unwrap().iter().filter(|called| **called == method).count()
     }
 
     /// Waits until a call has crashed.
@@ -109,14 +133,23 @@ impl Faulty {
         if self.away.lock().unwrap().is_some_and(|(from, until)| (from..until).contains(&now)) {
             return Err(E::away());
         }
-        match self.fault.filter(|(at, _)| *at == number) {
+        let fault = self.fault.filter(|(at, _)| *at == number);
+        self.spoilt(fault.map(|(_, fault)| fault), call).await
+    }
+
+    async fn spoilt<T, E: Away>(
+        &self,
+        fault: Option<Fault>,
+        call: impl Future<Output = Result<T, E>> + Send,
+    ) -> Result<T, E> {
+        match fault {
             None => call.await,
-            Some((_, Fault::NotDone)) => Err(E::away()),
-            Some((_, Fault::AnswerLost)) => {
+            Some(Fault::NotDone) => Err(E::away()),
+            Some(Fault::AnswerLost) => {
                 drop(call.await);
                 Err(E::away())
             }
-            Some((_, fault)) => {
+            Some(fault) => {
                 if fault == Fault::CrashAfter {
                     drop(call.await);
                 }
@@ -124,6 +157,13 @@ impl Faulty {
                 pending().await
             }
         }
+    }
+
+    /// A store's method is called.
+    fn enter(&self, method: &'static str) -> Result<(), StoreError> {
+        self.called.lock().unwrap().push(method);
+        let failing = self.failing.lock().unwrap().take_if(|(failing, _)| *failing == method);
+        failing.map_or(Ok(()), |(_, kind)| Err(StoreError::new(kind)))
     }
 }
 
@@ -154,10 +194,12 @@ impl SubscriptionStore for Faulty {
     }
 
     async fn apply(&self, changes: &[(EntryRef, Change)]) -> Result<Vec<bool>, StoreError> {
+        self.enter("apply")?;
         self.call(self.store.apply(changes)).await
     }
 
     async fn subscriptions(&self, user: &UserId) -> Result<Vec<Entry>, StoreError> {
+        self.enter("subscriptions")?;
         self.store.subscriptions(user).await
     }
 
@@ -199,10 +241,12 @@ impl SubscriptionStore for Faulty {
     }
 
     async fn forget(&self, user: &UserId) -> Result<(), StoreError> {
+        self.enter("forget")?;
         self.store.forget(user).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {
+        self.enter("check")?;
         self.store.check().await
     }
 
@@ -232,7 +276,9 @@ impl Journal for Faulty {
 
     async fn checkpoint(&self, lease: &LeaseToken, checkpoint: Checkpoint) -> Result<State, JournalError> {
         let stored = checkpoint.clone();
-        let state = self.call(self.store.checkpoint(lease, checkpoint)).await?;
+        let spoiled = self.spoiled.lock().unwrap().take_if(|(number, _)| *number == stored.number);
+        let call = self.call(self.store.checkpoint(lease, checkpoint));
+        let state = self.spoilt(spoiled.map(|(_, fault)| fault), call).await?;
         self.checkpoints.lock().unwrap().push((Instant::now(), stored));
         Ok(state)
     }
