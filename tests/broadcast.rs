@@ -9,7 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use support::{Double, answer, at, broadcast, hub, left, limits, message, news, status, store};
+use support::{
+    Double, answer, assert_each_status, at, broadcast, each_status, hub, left, limits, message, news, status,
+    store,
+};
 use webpush_channels::channel::{Broadcast, Channel, Channels, Progress, Publication};
 use webpush_channels::channel::{RemovalHook, Removals, Review, SubscribeError};
 use webpush_channels::engine::vapid::Keyring;
@@ -60,25 +63,9 @@ async fn an_empty_channel_is_finished_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn only_gone_subscriptions_are_removed() {
-    let statuses = [201, 301, 400, 401, 403, 404, 406, 410, 413, 418, 429, 500, 503];
-    let urls: Vec<_> = statuses.iter().map(|code| format!("https://s{code}.example.net/{code}")).collect();
-    let store = store(urls).await;
-    let transport = Double::new(|seen, _| status(seen.uri.rsplit_once('/').unwrap().1.parse().unwrap()));
-    let report = publish(&hub(Arc::clone(&store), &transport), broadcast()).await;
-    assert_eq!((report.pruned, report.counts[OutcomeKind::Gone]), (2, 2), "{report}");
-    assert_eq!(left(&*store).await, statuses.len() as u64 - 2);
-    for (kind, n) in [
-        (OutcomeKind::Accepted, 1),
-        (OutcomeKind::Moved, 1),
-        (OutcomeKind::BadRequest, 2),
-        (OutcomeKind::AuthRefused, 2),
-        (OutcomeKind::TooLarge, 1),
-        (OutcomeKind::Unexpected, 1),
-        (OutcomeKind::Throttled, 1),
-        (OutcomeKind::GaveUp, 2),
-    ] {
-        assert_eq!(report.counts[kind], n, "{kind}: {report}");
-    }
+    let store = store(each_status()).await;
+    let report = publish(&hub(Arc::clone(&store), &Double::by_status()), broadcast()).await;
+    assert_each_status(&report, &*store).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use durable::{enqueue, one, report, run, times, worker};
-use support::{Double, Seen, answer, at, broadcast, left, limits, message, news, sender, status, user};
+use support::{
+    Double, Seen, answer, assert_each_status, at, broadcast, each_status, left, limits, message, news,
+    sender, status, user,
+};
 use tokio::time::{Instant, sleep};
 use webpush_channels::channel::{
     Broadcast, Channels, DurableChannel, Publication, RemovalHook, Removals, Review, Worker,
@@ -54,25 +57,10 @@ async fn each_message_has_a_topic_of_the_broadcast_or_of_its_collapse_key() {
 
 #[tokio::test(start_paused = true)]
 async fn only_gone_subscriptions_are_removed_and_every_failure_is_listed() {
-    let statuses = [201, 301, 400, 401, 403, 404, 406, 410, 413, 418, 429, 500, 503];
-    let urls: Vec<_> = statuses.iter().map(|code| format!("https://s{code}.example.net/{code}")).collect();
-    let journal = durable::journal(urls).await;
-    let transport = Double::new(|seen, _| status(seen.uri.rsplit_once('/').unwrap().1.parse().unwrap()));
+    let journal = durable::journal(each_status()).await;
+    let transport = Double::by_status();
     let report = run(&journal, &transport, 4096, broadcast()).await;
-    assert_eq!((report.pruned, report.counts[OutcomeKind::Gone]), (2, 2), "{report}");
-    assert_eq!(left(&*journal.store).await, statuses.len() as u64 - 2);
-    for (kind, n) in [
-        (OutcomeKind::Accepted, 1),
-        (OutcomeKind::Moved, 1),
-        (OutcomeKind::BadRequest, 2),
-        (OutcomeKind::AuthRefused, 2),
-        (OutcomeKind::TooLarge, 1),
-        (OutcomeKind::Unexpected, 1),
-        (OutcomeKind::Throttled, 1),
-        (OutcomeKind::GaveUp, 2),
-    ] {
-        assert_eq!(report.counts[kind], n, "{kind}: {report}");
-    }
+    assert_each_status(&report, &*journal.store).await;
     // Also those that were settled as retries, each once.
     let subscriptions: HashSet<_> = report.failures.iter().map(|failure| failure.subscription).collect();
     assert_eq!((report.failures.len(), subscriptions.len()), (12, 12), "{report}");

@@ -22,7 +22,9 @@ use webpush_channels::sender::{Sender, SenderBuilder};
 use webpush_channels::store::{MemoryStore, NewEntry, SubscriptionStore};
 use webpush_channels::testing::UserAgent;
 use webpush_channels::transport::{Transport, TransportError};
-use webpush_channels::{ChannelName, Message, Payload, Subscription, SubscriptionKeys, Ttl, UserId};
+use webpush_channels::{
+    ChannelName, Message, OutcomeKind, Payload, Report, Subscription, SubscriptionKeys, Ttl, UserId,
+};
 
 pub type Answer = Result<Response<Bytes>, TransportError>;
 
@@ -69,6 +71,11 @@ impl Double {
     /// Accepts everything.
     pub fn accepting() -> Self {
         Self::new(|_, _| status(201))
+    }
+
+    /// Answers with the status that an endpoint of [`each_status`] ends with.
+    pub fn by_status() -> Self {
+        Self::new(|seen, _| status(seen.uri.rsplit_once('/').unwrap().1.parse().unwrap()))
     }
 
     pub fn seen(&self) -> Vec<Seen> {
@@ -216,6 +223,32 @@ pub async fn members<S: SubscriptionStore>(store: S, endpoints: impl IntoIterato
 /// `n` members at one push service.
 pub fn at(host: &str, n: usize) -> Vec<String> {
     (0..n).map(|i| format!("https://{host}/p/{i}")).collect()
+}
+
+/// What push services answer with, one of each.
+const STATUSES: [u16; 13] = [201, 301, 400, 401, 403, 404, 406, 410, 413, 418, 429, 500, 503];
+
+/// An endpoint for each status, each at an origin of its own.
+pub fn each_status() -> impl Iterator<Item = String> {
+    STATUSES.iter().map(|code| format!("https://s{code}.example.net/{code}"))
+}
+
+/// What becomes of them: only those that are gone are removed.
+pub async fn assert_each_status(report: &Report, store: &dyn SubscriptionStore) {
+    assert_eq!((report.pruned, report.counts[OutcomeKind::Gone]), (2, 2), "{report}");
+    assert_eq!(left(store).await, STATUSES.len() as u64 - 2);
+    for (kind, n) in [
+        (OutcomeKind::Accepted, 1),
+        (OutcomeKind::Moved, 1),
+        (OutcomeKind::BadRequest, 2),
+        (OutcomeKind::AuthRefused, 2),
+        (OutcomeKind::TooLarge, 1),
+        (OutcomeKind::Unexpected, 1),
+        (OutcomeKind::Throttled, 1),
+        (OutcomeKind::GaveUp, 2),
+    ] {
+        assert_eq!(report.counts[kind], n, "{kind}: {report}");
+    }
 }
 
 pub async fn store(endpoints: impl IntoIterator<Item = String>) -> Arc<MemoryStore> {
