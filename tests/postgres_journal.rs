@@ -3,6 +3,8 @@
 #![cfg(feature = "postgres")]
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the message")]
 
+#[path = "support/consistent.rs"]
+mod consistent;
 #[path = "support/journal.rs"]
 mod kit;
 #[path = "support/pg_consistency.rs"]

@@ -5,6 +5,8 @@
 
 #[path = "support/consistency.rs"]
 mod consistency;
+#[path = "support/consistent.rs"]
+mod consistent;
 #[path = "support/temp.rs"]
 mod temp;
 #[path = "sqlite_journal/workers.rs"]
