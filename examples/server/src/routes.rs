@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::handler::Handler;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodFilter, MethodRouter, get, on};
+use axum::{Extension, Router};
 use http::Method;
 
 use crate::error::ApiError;
@@ -32,12 +32,13 @@ pub(crate) use self::events::Places;
 
 /// Every path of the service.
 pub(crate) fn router(app: &Arc<App>) -> Router {
-    let routes = api().merge(page::router()).route(METRICS, get(metrics::get));
+    let parts = batch::Parts(finish(api(), app));
+    let routes = api().layer(Extension(parts)).merge(page::router()).route(METRICS, get(metrics::get));
     finish(routes, app).layer(from_fn_with_state(Arc::clone(app), observe))
 }
 
-/// The paths of the API alone, for batches.
-pub(crate) fn api() -> Router<Arc<App>> {
+/// The paths of the API alone.
+fn api() -> Router<Arc<App>> {
     table()
         .into_iter()
         .fold(Router::new(), |router, route| router.route(&format!("{PREFIX}{}", route.path), route.answers))
@@ -96,7 +97,7 @@ impl Route {
 }
 
 /// With what is answered where no route is.
-pub(crate) fn finish(routes: Router<Arc<App>>, app: &Arc<App>) -> Router {
+fn finish(routes: Router<Arc<App>>, app: &Arc<App>) -> Router {
     routes
         .fallback(unrouted)
         .method_not_allowed_fallback(|| std::future::ready(ApiError::method_not_allowed()))

@@ -1,11 +1,8 @@
 //! `POST /v0/batch`: several requests in one, answered one after the other.
 
-use std::sync::Arc;
-
-use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
 use http::header::{ACCEPT, AUTHORIZATION, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
 use hyper::service::Service as _;
@@ -15,7 +12,6 @@ use serde_json::{Value, json};
 use super::root::BATCH_MAX;
 use crate::error::ApiError;
 use crate::json::{Json, ObjectBody};
-use crate::state::App;
 
 mod answer;
 mod part;
@@ -25,9 +21,13 @@ use self::part::Part;
 /// What a part has of the batch where it has none of its own.
 const INHERITED: [HeaderName; 4] = [ACCEPT, AUTHORIZATION, HOST, USER_AGENT];
 
+/// The routes that the requests of a batch are for. Made once: it is not part of the state, which it holds.
+#[derive(Clone, Debug)]
+pub(super) struct Parts(pub(super) Router);
+
 /// What is no request at all fails the batch before any is done; what a request fails with is its answer alone.
 pub(crate) async fn post(
-    State(app): State<Arc<App>>,
+    Extension(Parts(routes)): Extension<Parts>,
     uri: Uri,
     headers: HeaderMap,
     ObjectBody(body): ObjectBody,
@@ -38,7 +38,7 @@ pub(crate) async fn post(
         return Err(ApiError::invalid("body", "requests", description));
     }
     let inherited = inherited(&uri, &headers);
-    let service = TowerToHyperService::new(super::finish(super::api(), &app));
+    let service = TowerToHyperService::new(routes);
     let mut responses = Vec::with_capacity(parts.len());
     let mut left = answer::MAX_BODIES;
     for part in parts {
