@@ -9,6 +9,8 @@ use webpush_channels::channel::EnqueueError;
 use webpush_channels::store::journal::{JournalError, JournalErrorKind};
 use webpush_channels::store::{StoreError, StoreErrorKind};
 
+use crate::chain::Chain;
+
 /// A request that fails, with the status, the number and the headers that clients of the original know.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
@@ -268,20 +270,5 @@ impl From<EnqueueError> for ApiError {
                 Self::internal()
             }
         }
-    }
-}
-
-/// An error with its causes, on one line.
-pub(crate) struct Chain<'a>(pub(crate) &'a (dyn std::error::Error + 'a));
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
     }
 }

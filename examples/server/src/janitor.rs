@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use webpush_channels::store::journal::Journal;
 
-use crate::error::Chain;
+use crate::chain::Chain;
 
 /// How long a broadcast is remembered after its end: its report, and that its Idempotency-Key was used. What a channel's
 /// `push` counts is kept for ever.

@@ -16,6 +16,7 @@
 
 pub mod auth;
 mod canonical;
+mod chain;
 mod error;
 mod hub;
 mod janitor;
@@ -161,7 +162,7 @@ impl<T> Drop for AbortOnDrop<T> {
 async fn send(worker: Worker, stop: watch::Sender<bool>) -> Result<(), JournalError> {
     let ended = worker.run(wait(stop.subscribe())).await;
     if let Err(error) = &ended {
-        tracing::error!(error = %error::Chain(error), "sending failed for good: the service ends");
+        tracing::error!(error = %chain::Chain(error), "sending failed for good: the service ends");
         let _ = stop.send(true);
     }
     ended

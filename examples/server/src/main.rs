@@ -1,10 +1,14 @@
 //! The channels service as a programme: see `--help` and docs/service.md.
 
+mod chain;
+
 use std::io::Write;
 use std::process::ExitCode;
 
 use webpush_channels_server::auth::Basic;
 use webpush_channels_server::{Service, Settings, SettingsError};
+
+use chain::Chain;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -24,13 +28,7 @@ fn main() -> ExitCode {
 }
 
 fn failed(error: &dyn std::error::Error) -> ExitCode {
-    eprint!("webpush-channels-server: {error}");
-    let mut source = error.source();
-    while let Some(cause) = source {
-        eprint!(": {cause}");
-        source = cause.source();
-    }
-    eprintln!();
+    eprintln!("webpush-channels-server: {}", Chain(error));
     ExitCode::FAILURE
 }
 

@@ -76,7 +76,7 @@ fn iso_day(time: SystemTime) -> String {
 pub(crate) async fn heartbeat(State(app): State<Arc<App>>) -> Response {
     let storage = app.journal.check().await;
     if let Err(error) = &storage {
-        tracing::warn!(error = %crate::error::Chain(error), "the database does not answer");
+        tracing::warn!(error = %crate::chain::Chain(error), "the database does not answer");
     }
     let well = storage.is_ok();
     let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

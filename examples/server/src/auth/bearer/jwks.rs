@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::BearerError;
 use super::key::{Key, read};
-use crate::error::Chain;
+use crate::chain::Chain;
 
 /// How often the file is looked at, at most.
 const EVERY: Duration = Duration::from_secs(1);
