@@ -36,6 +36,7 @@
 //! | module | what it has | feature |
 //! |---|---|---|
 //! | the root | plain, parsed data: subscriptions, messages, outcomes, reports, policies | |
+//! | [`declarative`] | notifications that browsers show without a service worker: a payload, built and checked | |
 //! | [`engine`] | encryption, VAPID, requests, responses: for any HTTP client | |
 //! | [`transport`] | the seam to HTTP, and `HyperTransport` | `http-client` for the latter |
 //! | [`store`] | the seam to storage, the journal, and the stores | `memory`, `sqlite`, `postgres` |
@@ -71,6 +72,7 @@ mod base64url;
 #[cfg(feature = "channel")]
 pub mod channel;
 mod clock;
+pub mod declarative;
 pub mod engine;
 mod id;
 mod message;

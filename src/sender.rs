@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http::Request;
+use http::{HeaderValue, Request};
 use tokio::time::Instant;
 
 pub(crate) mod origin;
@@ -68,6 +68,7 @@ pub struct Sent {
 /// What all attempts share.
 pub(crate) struct Core {
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) content_type: Option<HeaderValue>,
     pub(crate) encryptor: Arc<dyn Encryptor>,
     pub(crate) keyring: Keyring,
     pub(crate) origins: Origins,
@@ -119,6 +120,7 @@ impl Sender {
     pub fn builder(keyring: impl Into<Keyring>, transport: impl Transport) -> SenderBuilder {
         SenderBuilder {
             clock: Arc::new(SystemClock::new()),
+            content_type: None,
             encryptor: Encryption::fastest(),
             keyring: keyring.into(),
             per_origin: 1024,
@@ -172,7 +174,8 @@ impl Sender {
             if let Some(stop) = origin.stopped(vapid.key_id(), now) {
                 return trial.settle_stopped(stop);
             }
-            let job = Job { subscription, vapid, ttl, message, broadcast: None };
+            let content_type = core.content_type.as_ref();
+            let job = Job { subscription, vapid, ttl, message, content_type, broadcast: None };
             let Ok(Prepared { request, generation }) = job.prepare(&*core.encryptor, &plaintext) else {
                 return trial.engine_failed();
             };
@@ -204,6 +207,7 @@ impl Sender {
 #[derive(Debug)]
 pub struct SenderBuilder {
     clock: Arc<dyn Clock>,
+    content_type: Option<HeaderValue>,
     encryptor: Arc<dyn Encryptor>,
     keyring: Keyring,
     per_origin: usize,
@@ -225,6 +229,17 @@ impl SenderBuilder {
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Another `Content-Type` than `application/octet-stream`, for all messages.
+    ///
+    /// User agents do not read it, not even for [declarative](crate::declarative) messages, and
+    /// push services do: it tells them what kind of message this is (D-2). So it is a sender's
+    /// setting, for a push service that insists, and no part of a message.
+    #[must_use]
+    pub fn content_type(mut self, content_type: HeaderValue) -> Self {
+        self.content_type = Some(content_type);
         self
     }
 
@@ -265,6 +280,7 @@ impl SenderBuilder {
         Sender {
             core: Arc::new(Core {
                 clock: self.clock,
+                content_type: self.content_type,
                 encryptor: self.encryptor,
                 keyring: self.keyring,
                 origins: Origins::new(self.per_origin),

@@ -9,12 +9,14 @@
 //! | [`PushService`] | a vendor's push service: strict, scriptable, in this process |
 //! | [`StubTransport`] | a transport: answers by a script, without sockets |
 //! | [`UserAgent`] | a browser: makes subscriptions, opens and checks what was encrypted for it |
+//! | [`declarative`] | reads declarative messages as browsers do |
 //! | [`encryptor_suite`], [`journal_suite`], [`store_suite`], [`transport_suite`] | the contracts, a test for each sentence |
 //! | [`vapid`] | reads and verifies `Authorization` as a push service does |
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 mod clock;
+pub mod declarative;
 pub mod encryptor_suite;
 pub mod journal_suite;
 mod push_service;

@@ -12,7 +12,7 @@ fn ids(text: &str) -> BTreeSet<String> {
     let is_id = |word: &&str| {
         word.split_once('-').is_some_and(|(family, number)| {
             let digits = match family {
-                "E" | "V" | "H" | "R" | "S" => number,
+                "D" | "E" | "V" | "H" | "R" | "S" => number,
                 "Q" => number.get(1..).unwrap_or_default(),
                 _ => "",
             };

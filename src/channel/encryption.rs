@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, mpsc};
 use std::{fmt, thread};
 
+use http::HeaderValue;
 use tokio::sync::oneshot;
 
 use crate::engine::encryption::{EncryptError, Encryptor, Lane, Plaintext};
@@ -20,6 +21,7 @@ pub(super) const BATCH: usize = 64;
 pub(super) struct Batch {
     pub(super) encryptor: Arc<dyn Encryptor>,
     pub(super) message: Arc<Message>,
+    pub(super) content_type: Option<HeaderValue>,
     pub(super) broadcast: Option<BroadcastId>,
     pub(super) plaintext: Plaintext,
     pub(super) lanes: Vec<BatchLane>,
@@ -57,6 +59,7 @@ impl Batch {
             vapid: &lane.vapid,
             ttl: lane.ttl,
             message: &self.message,
+            content_type: self.content_type.as_ref(),
             broadcast: self.broadcast.as_ref(),
         }
     }

@@ -15,6 +15,7 @@ const TOPIC: HeaderName = HeaderName::from_static("topic");
 const ENCRYPTION: HeaderName = HeaderName::from_static("encryption");
 const CRYPTO_KEY: HeaderName = HeaderName::from_static("crypto-key");
 const WNS_CACHE_POLICY: HeaderName = HeaderName::from_static("x-wns-cache-policy");
+const OCTET_STREAM: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// The most headers that a request has, so that the map is allocated once.
 const MAX_HEADERS: usize = 10;
@@ -51,6 +52,7 @@ pub struct PushRequest<'a> {
     authorization: HeaderValue,
     urgency: Urgency,
     topic: Option<HeaderValue>,
+    content_type: Option<HeaderValue>,
     body: Body,
 }
 
@@ -61,7 +63,15 @@ impl<'a> PushRequest<'a> {
     /// sensitive.
     pub fn new(endpoint: &'a Endpoint, ttl: Ttl, mut authorization: HeaderValue) -> Self {
         authorization.set_sensitive(true);
-        Self { endpoint, ttl, authorization, urgency: Urgency::Normal, topic: None, body: Body::Empty }
+        Self {
+            endpoint,
+            ttl,
+            authorization,
+            urgency: Urgency::Normal,
+            topic: None,
+            content_type: None,
+            body: Body::Empty,
+        }
     }
 
     /// The same with another urgency. `Normal` is not written: it is what absence means (H-7).
@@ -76,6 +86,14 @@ impl<'a> PushRequest<'a> {
     pub fn with_topic(mut self, mut topic: HeaderValue) -> Self {
         topic.set_sensitive(true);
         self.topic = Some(topic);
+        self
+    }
+
+    /// The same with another `Content-Type` than `application/octet-stream`, which says nothing of
+    /// what was encrypted: the push service reads this one (D-2). A message without a body has
+    /// none (H-12).
+    pub fn with_content_type(mut self, content_type: HeaderValue) -> Self {
+        self.content_type = Some(content_type);
         self
     }
 
@@ -100,7 +118,7 @@ impl<'a> PushRequest<'a> {
         if let Some((name, value)) = vendor_header(self.endpoint.vendor(), self.ttl) {
             headers.insert(name, value);
         }
-        let octets = self.body.write_headers(&mut headers);
+        let octets = self.body.write_headers(self.content_type, &mut headers);
         let mut request = Request::new(octets);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.endpoint.to_uri();
@@ -140,7 +158,7 @@ impl Body {
     }
 
     /// Writes the headers that describe the body and returns its octets.
-    fn write_headers(self, headers: &mut HeaderMap) -> Bytes {
+    fn write_headers(self, content_type: Option<HeaderValue>, headers: &mut HeaderMap) -> Bytes {
         let (coding, octets) = match self {
             Self::Empty => ("", Bytes::new()),
             Self::Aes128Gcm(octets) => ("aes128gcm", octets),
@@ -153,7 +171,7 @@ impl Body {
         };
         if !coding.is_empty() {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+            headers.insert(CONTENT_TYPE, content_type.unwrap_or(OCTET_STREAM));
         }
         // WNS refuses chunked requests and those without a length (H-13).
         headers.insert(CONTENT_LENGTH, decimal(octets.len() as u64));

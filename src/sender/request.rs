@@ -1,7 +1,7 @@
 //! From a message and a subscription to a request.
 
 use bytes::Bytes;
-use http::Request;
+use http::{HeaderValue, Request};
 
 use super::Core;
 use crate::engine::encryption::{EncryptError, Encryptor, Plaintext};
@@ -29,6 +29,8 @@ pub(crate) struct Job<'a> {
     pub(crate) vapid: &'a Vapid,
     pub(crate) ttl: Ttl,
     pub(crate) message: &'a Message,
+    /// Another than the engine's.
+    pub(crate) content_type: Option<&'a HeaderValue>,
     /// The broadcast whose repeats replace each other, where the message has no collapse key.
     pub(crate) broadcast: Option<&'a BroadcastId>,
 }
@@ -62,6 +64,9 @@ impl Job<'_> {
         let mut request = PushRequest::new(endpoint, self.ttl, token.header)
             .with_urgency(self.message.urgency())
             .with_body(body);
+        if let Some(content_type) = self.content_type {
+            request = request.with_content_type(content_type.clone());
+        }
         let collapse = self.message.collapse_key().map(TopicInput::Collapse);
         if let Some(input) = collapse.or(self.broadcast.map(TopicInput::Broadcast)) {
             let topic = self.vapid.topic(&self.subscription.id(), input);

@@ -8,7 +8,7 @@ use std::path::Path;
 /// purpose, errors that are words.
 const PLAIN: &str = "
     AddressPolicy Audience BroadcastState Browser ChannelStatistics Claims Coding
-    ConnectionFault Count Counters Counts Ece LastFailure Limits ManualClock MemoryStoreBuilder
+    ConnectionFault Count Counters Counts DeclarativeReader Direction Ece LastFailure Limits ManualClock MemoryStoreBuilder
     OriginReport OutcomeKind Padding Processed PushServiceBuilder Put Refusal Renewal
     RetryPolicy Review RustCrypto SkipReason Snapshot SqliteFileError SqliteStore
     SqliteStoreBuilder StoreErrorKind SystemClock TransportErrorKind Ttl Urgency Vendor Version
@@ -17,7 +17,7 @@ const PLAIN: &str = "
 
 /// Errors and values that the tests provoke without writing the name of their type.
 const UNNAMED: &str = "
-    BroadcastError Classified CollapseKeyError ContactError Credentials DecryptError Delivery
+    BroadcastError Classified CollapseKeyError ContactError Credentials DeclarativeBuilder DecryptError Delivery
     EndpointError EntryRef HubChannel HyperTransportError KeyError KeyIdError NameError Origin Page
     PayloadError PolicyError PositionError Received Removals ResponseDetail ChannelsBuilder
     SecretOctets SecretText SenderBuilder Sent SubscriptionError SubscriptionIdError Token

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod coverage;
+mod declarative;
 mod errors;
 mod journal;
 mod logs;
@@ -18,6 +19,7 @@ async fn nothing_that_is_formatted_shows_a_secret() {
     let needles = world.needles();
     let mut shown = Shown::new(&needles);
     types::format_all(&world, &mut shown).await;
+    declarative::format_all(&mut shown);
     errors::format_all(&world, &mut shown);
     errors::format_transport(&world, &mut shown).await;
     assert!(shown.finish() > 300);

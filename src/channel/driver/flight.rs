@@ -189,8 +189,9 @@ impl<B: Book> Driver<B> {
         self.encrypting += 1;
         let subscriptions: Vec<_> = lanes.iter().map(|lane| Arc::clone(&lane.subscription)).collect();
         let (encryptor, message) = (Arc::clone(&core.encryptor), Arc::clone(&self.message));
-        let broadcast = self.broadcast.clone();
-        let encrypted = hub.pool.submit(Batch { encryptor, message, broadcast, plaintext, lanes });
+        let (content_type, broadcast) = (core.content_type.clone(), self.broadcast.clone());
+        let batch = Batch { encryptor, message, content_type, broadcast, plaintext, lanes };
+        let encrypted = hub.pool.submit(batch);
         let passengers = boarding.into_iter().zip(subscriptions).collect();
         self.flights.spawn(fly_batch(Arc::clone(core), passengers, encrypted, self.arrivals.clone()));
     }
