@@ -1,5 +1,7 @@
 //! A transport of one's own, over another HTTP client: `reqwest`.
 //!
+//! (For this one the crate has `transport::ReqwestTransport` ready; see the example `reqwest_transport`.)
+//!
 //! It passes the conformance suite: see `tests/custom_transport.rs`. Here it speaks cleartext to
 //! a push service in this process; for real ones build `reqwest` with its feature `rustls` too.
 

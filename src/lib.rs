@@ -38,7 +38,7 @@
 //! | the root | plain, parsed data: subscriptions, messages, outcomes, reports, policies | |
 //! | [`declarative`] | notifications that browsers show without a service worker: a payload, built and checked | |
 //! | [`engine`] | encryption, VAPID, requests, responses: for any HTTP client | |
-//! | [`transport`] | the seam to HTTP, and `HyperTransport` | `http-client` for the latter |
+//! | [`transport`] | the seam to HTTP, and the transports | `http-client`, `reqwest`, `tower`, `limit` |
 //! | [`store`] | the seam to storage, the journal, and the stores | `memory`, `sqlite`, `postgres` |
 //! | `sender` | one message to one subscription | `channel` |
 //! | `channel` | the hub, channels, broadcasts; durable ones and their workers | `channel` |
@@ -55,6 +55,9 @@
 //! | `ece` | | Mozilla's `ece` as an encryptor, on the system's OpenSSL |
 //! | `sqlite` | | `SqliteStore`: subscriptions and broadcasts in one file; implies `channel` |
 //! | `postgres` | | `PostgresStore`: the same on a server, for several nodes; implies `channel` |
+//! | `reqwest` | | `ReqwestTransport`: through a client of the crate `reqwest`; implies `channel` |
+//! | `tower` | | `TowerTransport`: through any `tower::Service` over `http`; implies `channel` |
+//! | `limit` | | `RateLimited`: any transport, at a rate; implies `channel` |
 //! | `testing` | | what tests need; implies `http-client` and `memory` |
 //! | `testing-browser` | | Mozilla's rules and Firefox's WebSocket in the push service; implies `testing` |
 //!

@@ -3,10 +3,34 @@
 //! | transport | feature | what it is |
 //! |---|---|---|
 //! | `HyperTransport` | `http-client` | pooled HTTP/2 and HTTP/1.1 over rustls, with the address guard |
+//! | `ReqwestTransport` | `reqwest` | any client of the crate `reqwest` |
+//! | `TowerTransport` | `tower` | any `tower::Service` over `http` |
+//! | `RateLimited` | `limit` | another transport, no faster than a rate, for each origin and overall |
+//! | `Recording` | `channel` | another transport, and a bounded log of what went through it |
 //! | `testing::StubTransport` | `testing` | scripted answers, no sockets |
 
+#[cfg(any(feature = "reqwest", feature = "tower"))]
+mod cause;
+#[cfg(any(feature = "reqwest", feature = "tower"))]
+mod guard;
+#[cfg(any(feature = "http-client", feature = "reqwest", feature = "tower"))]
+mod http2;
 #[cfg(feature = "http-client")]
 mod hyper;
+#[cfg(feature = "limit")]
+mod limit;
+#[cfg(any(feature = "http-client", feature = "reqwest", feature = "tower"))]
+mod lookup;
+#[cfg(feature = "channel")]
+mod recording;
+#[cfg(feature = "reqwest")]
+mod reqwest;
+#[cfg(feature = "channel")]
+mod target;
+#[cfg(feature = "tower")]
+mod tower;
+#[cfg(any(feature = "http-client", feature = "reqwest", feature = "tower"))]
+mod wire;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -16,8 +40,20 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+#[cfg(any(feature = "reqwest", feature = "tower"))]
+pub use self::guard::AddressGuard;
 #[cfg(feature = "http-client")]
 pub use self::hyper::{HyperTransport, HyperTransportBuilder, HyperTransportError, Resolve};
+#[cfg(feature = "limit")]
+pub use self::limit::{Rate, RateLimited};
+#[cfg(any(feature = "http-client", feature = "reqwest", feature = "tower"))]
+pub use self::lookup::SystemResolver;
+#[cfg(feature = "channel")]
+pub use self::recording::{Exchange, ExchangeEnd, ExchangeLog, Recording};
+#[cfg(feature = "reqwest")]
+pub use self::reqwest::{ReqwestTransport, ReqwestTransportBuilder, ReqwestTransportError};
+#[cfg(feature = "tower")]
+pub use self::tower::TowerTransport;
 
 /// Sends one HTTP request and returns its response.
 ///

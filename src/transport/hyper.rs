@@ -13,7 +13,6 @@ mod opening;
 mod origin;
 mod pool;
 mod resolve;
-mod target;
 mod tls;
 
 use std::sync::Arc;

@@ -10,8 +10,10 @@ const PLAIN: &str = "
     AddressPolicy Audience BroadcastState Browser ChannelStatistics Claims Coding
     ConnectionFault Count Counters Counts DeclarativeReader Direction Ece LastFailure Limits ManualClock MemoryStoreBuilder
     OriginReport OutcomeKind Padding Processed PushServiceBuilder Put Refusal Renewal
+    ConnectionFault Count Counters Counts Ece LastFailure Limits ManualClock MemoryStoreBuilder
+    OriginReport OutcomeKind Padding Processed PushServiceBuilder Put Rate Refusal Renewal
     RetryPolicy Review RustCrypto SkipReason Snapshot SqliteFileError SqliteStore
-    SqliteStoreBuilder StoreErrorKind SystemClock TransportErrorKind Ttl Urgency Vendor Version
+    SqliteStoreBuilder StoreErrorKind SystemClock SystemResolver TransportErrorKind Ttl Urgency Vendor Version
     Violation
 ";
 

@@ -12,9 +12,7 @@ use webpush_channels::engine::vapid::{Contact, Topic, VapidKey};
 use webpush_channels::store::{Position, Range, StoreError, StoreErrorKind};
 use webpush_channels::testing::vapid::{parse_authorization, verify};
 use webpush_channels::testing::{Answer, PushService, UserAgent};
-use webpush_channels::transport::{
-    HyperTransport, HyperTransportBuilder, Transport as _, TransportErrorKind,
-};
+use webpush_channels::transport::{HyperTransport, HyperTransportBuilder, Transport, TransportErrorKind};
 use webpush_channels::{
     AddressPolicy, AuthSecret, BroadcastId, ChannelName, Clock as _, CollapseKey, Endpoint, EndpointPolicy,
     KeyId, Padding, Payload, PublicKey, Subscription, SubscriptionId, SubscriptionKeys, Ttl, Urgency, UserId,
@@ -322,7 +320,7 @@ fn builder() -> HyperTransportBuilder {
         .total_timeout(Duration::from_millis(500))
 }
 
-fn request(world: &World, uri: &str) -> Request<Bytes> {
+pub(crate) fn request(world: &World, uri: &str) -> Request<Bytes> {
     let endpoint: Endpoint = uri.parse().unwrap();
     let token = world.vapid.authorization(&endpoint.origin()).header;
     let mut request = PushRequest::new(&endpoint, Ttl::ZERO, token)
@@ -334,8 +332,8 @@ fn request(world: &World, uri: &str) -> Request<Bytes> {
     request
 }
 
-async fn fail(
-    transport: &HyperTransport,
+pub(crate) async fn fail(
+    transport: &dyn Transport,
     request: Request<Bytes>,
     shown: &mut Shown<'_>,
 ) -> TransportErrorKind {

@@ -1,6 +1,7 @@
 //! Nothing secret in any `Debug`, `Display`, error or log line (S-12).
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod adapters;
 mod coverage;
 mod declarative;
 mod errors;
@@ -22,6 +23,7 @@ async fn nothing_that_is_formatted_shows_a_secret() {
     declarative::format_all(&mut shown);
     errors::format_all(&world, &mut shown);
     errors::format_transport(&world, &mut shown).await;
+    adapters::format_all(&world, &mut shown).await;
     assert!(shown.finish() > 300);
 }
 

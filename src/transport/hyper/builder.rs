@@ -12,9 +12,10 @@ use super::config::Config;
 use super::connector::Connector;
 use super::origin::Shared;
 use super::pool::Pool;
-use super::resolve::{Resolve, SystemResolver};
+use super::resolve::Resolve;
 use super::tls;
 use crate::address::AddressPolicy;
+use crate::transport::lookup::SystemResolver;
 
 /// Configures a [`HyperTransport`]. The defaults are for sending to browsers' push services.
 #[derive(Debug)]

@@ -29,12 +29,6 @@ impl Default for Config {
     }
 }
 
-/// A response's body is cut here (H-24).
-pub(super) const BODY_CAP: usize = 16 * 1024;
-
 /// A response's headers may be this long (H-24). In HTTP/1.1 it is the size of hyper's buffer, which one
 /// read may overshoot.
 pub(super) const HEADER_CAP: u32 = 32 * 1024;
-
-/// What a slow body gets after the headers: the status is known, the rest is a hint for people.
-pub(super) const BODY_WAIT: Duration = Duration::from_secs(5);

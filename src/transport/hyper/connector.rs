@@ -13,8 +13,8 @@ use tokio_rustls::TlsConnector;
 use super::error::ConnectError;
 use super::io::{Io, Meter, Metered};
 use super::resolve::Resolve;
-use super::target::OriginKey;
 use crate::address::AddressPolicy;
+use crate::transport::target::OriginKey;
 
 /// Opens streams: resolves once, checks every address, connects to checked addresses only.
 #[derive(Debug)]

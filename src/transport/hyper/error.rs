@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::io::{Mark, Meter};
+use crate::transport::http2::Http2Error;
 use crate::transport::{Processed, TransportError, TransportErrorKind};
 
 /// Why no connection could be opened. Every request that waited for it gets a copy.
@@ -50,58 +51,9 @@ impl StdError for Shared {
     }
 }
 
-/// What HTTP/2 said, without the peer's own words: a GOAWAY's debug data may repeat the path or
-/// a header (S-12).
-#[derive(Debug, thiserror::Error)]
-enum Http2Error {
-    #[error("the peer reset the stream: {0}")]
-    ResetByPeer(h2::Reason),
-    #[error("the stream was reset for an error of the peer: {0}")]
-    Reset(h2::Reason),
-    #[error("the peer closed the connection before it began this request: {0}")]
-    GoAwayByPeer(h2::Reason),
-    #[error("the connection was closed for an error of the peer: {0}")]
-    GoAway(h2::Reason),
-    #[error("the connection broke: {0}")]
-    Io(std::io::ErrorKind),
-    #[error("the request is not one that HTTP/2 can carry")]
-    Request,
-}
-
-impl Http2Error {
-    fn of(error: &h2::Error) -> Self {
-        let reason = error.reason().unwrap_or(h2::Reason::INTERNAL_ERROR);
-        match (error.is_reset(), error.is_go_away(), error.is_remote()) {
-            (true, _, true) => Self::ResetByPeer(reason),
-            (true, _, false) => Self::Reset(reason),
-            (_, true, true) => Self::GoAwayByPeer(reason),
-            (_, true, false) => Self::GoAway(reason),
-            _ => match error.get_io() {
-                Some(io) => Self::Io(io.kind()),
-                None if error.reason().is_some() => Self::Reset(reason),
-                None => Self::Request,
-            },
-        }
-    }
-
-    /// Does it prove that the peer did not act?
-    ///
-    /// `h2` gives a stream the peer's GOAWAY as its error only when the stream's id is above the
-    /// GOAWAY's last one (RFC 9113 6.8) or was not sent at all; the others run on, and end with
-    /// an I/O error if the connection goes first.
-    fn processed(&self) -> Processed {
-        match self {
-            Self::ResetByPeer(h2::Reason::REFUSED_STREAM) | Self::GoAwayByPeer(_) | Self::Request => {
-                Processed::No
-            }
-            _ => Processed::Unknown,
-        }
-    }
-}
-
 /// The error of a request that hyper had accepted and that got no status.
 pub(super) fn interrupted(error: hyper::Error, meter: &Meter, mark: Mark) -> TransportError {
-    let http2 = find_h2(&error).map(Http2Error::of);
+    let http2 = Http2Error::find(&error);
     let processed = match &http2 {
         _ if meter.proves_unsent_since(mark) => Processed::No,
         Some(http2) => http2.processed(),
@@ -121,48 +73,15 @@ pub(super) fn interrupted(error: hyper::Error, meter: &Meter, mark: Mark) -> Tra
 
 /// What hyper says while a connection is set up.
 pub(super) fn handshake(error: hyper::Error) -> ConnectError {
-    match find_h2(&error).map(Http2Error::of) {
+    match Http2Error::find(&error) {
         Some(http2) => ConnectError::new(http2),
         None => ConnectError::new(error),
     }
 }
 
-fn find_h2(error: &hyper::Error) -> Option<&h2::Error> {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        cause = error.source();
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn processed(error: &h2::Error) -> Processed {
-        Http2Error::of(error).processed()
-    }
-
-    #[test]
-    fn what_http2_proves_depends_on_who_said_it() {
-        // Only frames carry who said it; tests over loopback make those. A bare reason is ours.
-        assert_eq!(processed(&h2::Reason::REFUSED_STREAM.into()), Processed::Unknown);
-        assert_eq!(processed(&h2::Reason::CANCEL.into()), Processed::Unknown);
-        for (error, expected) in [
-            (Http2Error::ResetByPeer(h2::Reason::REFUSED_STREAM), Processed::No),
-            (Http2Error::ResetByPeer(h2::Reason::CANCEL), Processed::Unknown),
-            (Http2Error::Reset(h2::Reason::REFUSED_STREAM), Processed::Unknown),
-            (Http2Error::GoAwayByPeer(h2::Reason::NO_ERROR), Processed::No),
-            (Http2Error::GoAway(h2::Reason::PROTOCOL_ERROR), Processed::Unknown),
-            (Http2Error::Io(std::io::ErrorKind::BrokenPipe), Processed::Unknown),
-            (Http2Error::Request, Processed::No),
-        ] {
-            assert_eq!(error.processed(), expected, "{error}");
-        }
-    }
 
     /// An error of hyper that proves nothing by itself.
     async fn broken() -> hyper::Error {

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderValue, Method, Request, Response, Uri, Version};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Incoming};
+use http::header::HOST;
+use http::{HeaderValue, Request, Response, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, timeout_at};
 
-use super::config::{BODY_CAP, BODY_WAIT};
 use super::connection::{Body, Sender};
 use super::error::interrupted;
 use super::lease::Lease;
+use crate::transport::wire::{self, read_body};
 use crate::transport::{TransportError, TransportErrorKind};
 
 /// How an exchange failed.
@@ -24,23 +24,9 @@ pub(super) enum Failure {
 }
 
 /// Makes a request one that both versions of HTTP can carry: exact length, never chunked.
-pub(super) fn prepare(request: Request<Bytes>) -> Result<Request<Body>, TransportError> {
-    if *request.method() == Method::CONNECT {
-        return Err(TransportError::new(TransportErrorKind::InvalidRequest));
-    }
-    let mut request = request.map(Full::new);
-    *request.version_mut() = Version::HTTP_11;
-    let length = request.body().size_hint().exact().unwrap_or_default();
-    let expected = length != 0 || matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
-    let headers = request.headers_mut();
-    headers.remove(TRANSFER_ENCODING);
-    let named = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if expected && named != Some(length) {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-    } else if !expected {
-        headers.remove(CONTENT_LENGTH);
-    }
-    Ok(request)
+pub(super) fn prepare(mut request: Request<Bytes>) -> Result<Request<Body>, TransportError> {
+    wire::prepare(&mut request)?;
+    Ok(request.map(Full::new))
 }
 
 /// Sends `request` on a leased connection and gives the connection back.
@@ -117,33 +103,6 @@ fn origin_form(mut request: Request<Body>) -> Request<Body> {
     request
 }
 
-/// Reads at most 16 KiB, and tells whether that was the whole body. Whatever stops it early is no
-/// error: the status has decided.
-async fn read_body(mut body: Incoming, deadline: Instant) -> (Bytes, bool) {
-    if body.is_end_stream() {
-        return (Bytes::new(), true);
-    }
-    let mut read = Vec::new();
-    let whole = timeout_at(deadline.min(Instant::now() + BODY_WAIT), async {
-        loop {
-            match body.frame().await {
-                None => return true,
-                Some(Err(_)) => return false,
-                Some(Ok(frame)) => {
-                    let Some(data) = frame.data_ref() else { continue };
-                    let fits = data.len().min(BODY_CAP - read.len());
-                    read.extend_from_slice(&data[..fits]);
-                    if read.len() == BODY_CAP {
-                        return body.is_end_stream();
-                    }
-                }
-            }
-        }
-    })
-    .await;
-    (Bytes::from(read), whole.unwrap_or(false))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -156,9 +115,10 @@ mod tests {
     use crate::transport::hyper::connection::establish;
     use crate::transport::hyper::connector::Connector;
     use crate::transport::hyper::origin::{Origin, Shared};
-    use crate::transport::hyper::resolve::SystemResolver;
-    use crate::transport::hyper::target::Target;
     use crate::transport::hyper::tls;
+    use crate::transport::lookup::SystemResolver;
+    use crate::transport::target::Target;
+    use crate::transport::wire::BODY_WAIT;
 
     #[tokio::test]
     async fn a_connection_that_ended_hands_the_request_back() {
@@ -185,34 +145,5 @@ mod tests {
         };
         assert_eq!(request.uri(), &uri);
         assert!(origin.is_idle());
-    }
-
-    #[test]
-    fn the_length_is_exact_whatever_the_caller_says() {
-        for (method, said, body, length) in [
-            (Method::POST, None, "body", Some("4")),
-            (Method::POST, Some("400"), "body", Some("4")),
-            (Method::POST, None, "", Some("0")),
-            (Method::GET, None, "", None),
-            (Method::GET, Some("4"), "", None),
-            (Method::DELETE, None, "body", Some("4")),
-        ] {
-            let mut request = Request::new(Bytes::from_static(body.as_bytes()));
-            *request.method_mut() = method.clone();
-            request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-            if let Some(said) = said {
-                request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static(said));
-            }
-            let request = prepare(request).unwrap();
-            let got = request.headers().get(CONTENT_LENGTH).map(|value| value.to_str().unwrap());
-            assert_eq!((got, request.headers().len()), (length, usize::from(length.is_some())), "{method}");
-        }
-    }
-
-    #[test]
-    fn a_tunnel_is_not_a_request() {
-        let mut request = Request::new(Bytes::new());
-        *request.method_mut() = Method::CONNECT;
-        assert_eq!(prepare(request).unwrap_err().kind(), TransportErrorKind::InvalidRequest);
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::connection::{Driver, Established, establish};
 use super::error::ConnectError;
 use super::origin::{Origin, Shared};
-use super::target::OriginKey;
+use crate::transport::target::OriginKey;
 
 /// What a connection gets to say goodbye before it is dropped.
 const FAREWELL: Duration = Duration::from_secs(5);

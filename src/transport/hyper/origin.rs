@@ -15,7 +15,7 @@ use super::error::ConnectError;
 use super::io::Meter;
 use super::lease::Lease;
 use super::opening;
-use super::target::OriginKey;
+use crate::transport::target::OriginKey;
 use crate::transport::{TransportError, TransportErrorKind};
 
 /// After a further connection failed, no other is tried for this long while one is alive.

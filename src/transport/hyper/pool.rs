@@ -9,7 +9,7 @@ use lru::LruCache;
 
 use super::exchange::{Failure, exchange, prepare};
 use super::origin::{Origin, Shared};
-use super::target::{AsOrigin, OriginKey, Target};
+use crate::transport::target::{AsOrigin, OriginKey, Target};
 use crate::transport::{Processed, TransportError, TransportErrorKind};
 
 /// How often a request that no connection took is handed to another one.

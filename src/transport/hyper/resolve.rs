@@ -1,12 +1,12 @@
-//! Name resolution, bounded.
+//! Name resolution, replaceable.
 
 use std::fmt::Debug;
 use std::io;
-use std::net::{IpAddr, ToSocketAddrs as _};
-use std::sync::Arc;
+use std::net::IpAddr;
 
 use async_trait::async_trait;
-use tokio::sync::Semaphore;
+
+use crate::transport::lookup::SystemResolver;
 
 /// Turns a host name into addresses.
 ///
@@ -23,32 +23,9 @@ pub trait Resolve: Debug + Send + Sync + 'static {
     async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>>;
 }
 
-/// How many lookups of the system's resolver may run at once: each blocks a thread, and names
-/// come from endpoints that strangers chose (S-31).
-const LOOKUPS_AT_ONCE: usize = 32;
-
-/// `getaddrinfo`, on the runtime's blocking threads.
-#[derive(Debug)]
-pub(super) struct SystemResolver {
-    lookups: Arc<Semaphore>,
-}
-
-impl Default for SystemResolver {
-    fn default() -> Self {
-        Self { lookups: Arc::new(Semaphore::new(LOOKUPS_AT_ONCE)) }
-    }
-}
-
 #[async_trait]
 impl Resolve for SystemResolver {
     async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
-        let permit = Arc::clone(&self.lookups).acquire_owned().await.map_err(io::Error::other)?;
-        let host = host.to_owned();
-        let lookup = move || {
-            // The permit goes with the thread: a caller who gave up does not end `getaddrinfo`.
-            let _permit = permit;
-            (host.as_str(), 0).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect())
-        };
-        tokio::task::spawn_blocking(lookup).await.map_err(io::Error::other)?
+        self.lookup(host.to_owned()).await
     }
 }

@@ -1,5 +1,10 @@
 //! Where a request goes: scheme, host and port, taken from its URI once.
 
+#![cfg_attr(
+    not(all(feature = "http-client", feature = "limit")),
+    allow(dead_code, reason = "each transport uses a part of it")
+)]
+
 use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -17,7 +22,7 @@ pub(super) struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// `None` for what this transport does not send: relative URIs, other schemes, userinfo, and
+    /// `None` for what no transport here sends: relative URIs, other schemes, userinfo, and
     /// the ports that `http` lets through although they are none ("", "0", "99999").
     pub(super) fn of(uri: &'a Uri) -> Option<Self> {
         let tls = match uri.scheme() {
@@ -49,6 +54,21 @@ impl<'a> Target<'a> {
 
     pub(super) fn to_key(&self) -> OriginKey {
         OriginKey { tls: self.tls, host: self.host.as_ref().into(), port: self.port }
+    }
+
+    /// The address, where the host is one: resolvers are not asked about it.
+    pub(super) fn ip(&self) -> Option<IpAddr> {
+        self.host.parse().ok()
+    }
+}
+
+/// As an endpoint's `Origin` is written: without the port that the scheme has anyway.
+impl fmt::Display for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.tls { "https://" } else { "http://" })?;
+        let bracketed = self.host.contains(':');
+        write!(f, "{}{}{}", if bracketed { "[" } else { "" }, self.host, if bracketed { "]" } else { "" })?;
+        if self.port == default_port(self.tls) { Ok(()) } else { write!(f, ":{}", self.port) }
     }
 }
 
@@ -173,6 +193,18 @@ mod tests {
             "https://push.example:+443/",
         ] {
             assert_eq!(target(uri), None, "{uri}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_written_without_its_usual_port() {
+        for (uri, origin) in [
+            ("https://Push.Example:443/secret?x", "https://push.example"),
+            ("http://127.0.0.1:8080/secret", "http://127.0.0.1:8080"),
+            ("https://[::1]/secret", "https://[::1]"),
+        ] {
+            let uri: Uri = uri.parse().unwrap();
+            assert_eq!(Target::of(&uri).unwrap().to_string(), origin);
         }
     }
 
