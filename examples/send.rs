@@ -64,7 +64,7 @@ pub(crate) async fn run(
     payload: Vec<u8>,
 ) -> Result<Sent, Box<dyn Error>> {
     let options = parse(args)?;
-    let key = VapidKey::from_text(&fs::read_to_string(&options.vapid_key)?)?;
+    let key = VapidKey::from_octets(&fs::read(&options.vapid_key)?)?;
     let vapid = Vapid::new(key, options.contact.parse()?);
     let subscription = Subscription::from_json(fs::read(&options.subscription)?)?;
     let mut message = Message::new(Payload::new(payload)?, options.ttl.unwrap_or(Ttl::hours(1)))

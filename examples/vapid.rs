@@ -20,14 +20,15 @@ use webpush_channels::engine::vapid::{SecretText, VapidKey};
 const USAGE: &str = "\
 Usage: vapid generate [--out FILE]
        vapid public FILE
-       vapid convert --to pkcs8|sec1|raw|jwk [--out FILE] FILE
+       vapid convert --to pkcs8|sec1|raw|jwk|pair [--out FILE] FILE
 
 generate  makes a key: to FILE (mode 0600, never overwritten) and shows the public key,
           or to the standard output without --out
 public    shows the public key of a key file: the applicationServerKey of the page
-convert   writes a key in another form: PKCS#8 PEM, SEC1 PEM, base64url, JWK
+convert   writes a key in another form: PKCS#8 PEM, SEC1 PEM, base64url, JWK, or the pair
+          as JSON that the JavaScript library web-push prints
 
-FILE may be PEM (PKCS#8, SEC1), a JWK or base64url; - is the standard input.
+FILE may be any of these, DER, or 32 octets as they are; - is the standard input.
 ";
 
 fn main() -> ExitCode {
@@ -96,6 +97,7 @@ impl Command {
 
 enum Form {
     Jwk,
+    Pair,
     Pkcs8,
     Raw,
     Sec1,
@@ -105,16 +107,18 @@ impl Form {
     fn parse(name: &str) -> Result<Self, &'static str> {
         match name {
             "jwk" => Ok(Self::Jwk),
+            "pair" => Ok(Self::Pair),
             "pkcs8" => Ok(Self::Pkcs8),
             "raw" => Ok(Self::Raw),
             "sec1" => Ok(Self::Sec1),
-            _ => Err("expected pkcs8, sec1, raw or jwk"),
+            _ => Err("expected pkcs8, sec1, raw, jwk or pair"),
         }
     }
 
     fn of(&self, key: &VapidKey) -> SecretText {
         match self {
             Self::Jwk => key.to_jwk(),
+            Self::Pair => key.to_json_pair(),
             Self::Pkcs8 => key.to_pkcs8_pem(),
             Self::Raw => key.to_base64url(),
             Self::Sec1 => key.to_sec1_pem(),
@@ -123,14 +127,14 @@ impl Form {
 }
 
 fn load(file: &Path) -> Result<VapidKey, Failure> {
-    let text = if file == Path::new("-") {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text).map(|_| text)
+    let octets = if file == Path::new("-") {
+        let mut octets = Vec::new();
+        io::stdin().read_to_end(&mut octets).map(|_| octets)
     } else {
-        fs::read_to_string(file)
+        fs::read(file)
     };
-    let text = text.map_err(Failure::new(format!("cannot read {}", file.display())))?;
-    VapidKey::from_text(&text).map_err(Failure::new(format!("cannot use {}", file.display())))
+    let octets = octets.map_err(Failure::new(format!("cannot read {}", file.display())))?;
+    VapidKey::from_octets(&octets).map_err(Failure::new(format!("cannot use {}", file.display())))
 }
 
 fn save(key: &SecretText, to: Option<&Path>, out: &mut dyn Write) -> Result<(), Failure> {

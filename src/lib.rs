@@ -115,6 +115,8 @@ pub mod manual {
     pub mod design {}
     #[doc = include_str!("../docs/durability.md")]
     pub mod durability {}
+    #[doc = include_str!("../docs/migrating.md")]
+    pub mod migrating {}
     #[doc = include_str!("../docs/operations.md")]
     pub mod operations {}
     #[doc = include_str!("../docs/rules.md")]

@@ -181,6 +181,8 @@ proptest! {
         let _ = VapidKey::from_text(&text);
         let _ = VapidKey::from_pem(&text);
         let _ = VapidKey::from_jwk(&text);
+        let _ = VapidKey::from_json_pair(&text);
+        let _ = VapidKey::from_base64_der(&text);
         let _ = VapidKey::from_base64url(&text);
         if let Ok(contact) = text.parse::<Contact>() {
             prop_assert_eq!(contact.as_str(), &*text);
@@ -207,6 +209,7 @@ proptest! {
         let _ = Subscription::from_json(&octets);
         let _ = PublicKey::from_bytes(&octets);
         let _ = VapidKey::from_der(&octets);
+        let _ = VapidKey::from_octets(&octets);
         if let Ok(position) = Position::from_bytes(&octets) {
             prop_assert_eq!(position.as_bytes(), &*octets);
             let _ = position.decode::<2>(*b"a store.");

@@ -285,7 +285,7 @@ fn a_key_file_that_is_something_else_says_what_it_is() {
         ("-----BEGIN PRIVATE KEY-----", |error| matches!(error, VapidKeyError::Pem)),
         (" \n", |error| matches!(error, VapidKeyError::Empty)),
         ("not a key", |error| matches!(error, VapidKeyError::Base64)),
-        ("{", |error| matches!(error, VapidKeyError::JwkSyntax { .. })),
+        ("{", |error| matches!(error, VapidKeyError::Json { .. })),
         ("{}", |error| matches!(error, VapidKeyError::Jwk { member: "kty" })),
         (&"A".repeat(43), |error| matches!(error, VapidKeyError::Scalar)),
         (&"A".repeat(42), |error| matches!(error, VapidKeyError::Base64 | VapidKeyError::Length { .. })),

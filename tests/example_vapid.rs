@@ -47,12 +47,23 @@ fn a_key_is_made_shown_and_converted() {
     let public = run(&["generate", "--out", &file]).unwrap();
     assert_eq!(public.trim().len(), 87);
     assert_eq!(run(&["public", &file]).unwrap(), public);
-    for form in ["pkcs8", "sec1", "raw", "jwk"] {
+    for form in ["pkcs8", "sec1", "raw", "jwk", "pair"] {
         let converted = dir.path(form);
         assert_eq!(run(&["convert", "--to", form, "--out", &converted, &file]).unwrap(), "", "{form}");
         assert_eq!(run(&["public", &converted]).unwrap(), public, "{form}");
         let printed = run(&["convert", "--to", form, &converted]).unwrap();
         assert_eq!(printed, fs::read_to_string(&converted).unwrap(), "{form}");
+    }
+}
+
+#[test]
+fn a_key_file_of_another_tool_is_read() {
+    for (file, public) in [
+        ("web-push/private_key.der", include_str!("fixtures/web-push/public_key.base64url")),
+        ("web-push-native/private_key.raw", include_str!("fixtures/web-push-native/public_key.base64url")),
+    ] {
+        let path = format!("{}/tests/fixtures/{file}", env!("CARGO_MANIFEST_DIR"));
+        assert_eq!(run(&["public", &path]).unwrap(), public, "{file}");
     }
 }
 

@@ -69,8 +69,11 @@ fn another_kind_of_file_is_named() {
         (PUBLIC, "this is a public key, not a private key"),
         ("", "the key is empty"),
         ("c2hvcnQ", "a private key has 32 octets, this one has 5"),
-        ("hunter2!", "not a private key: expected PEM, a JWK, or 43 characters of base64url"),
-        ("{", "the JWK is not JSON (line 1, column 1)"),
+        (
+            "hunter2!",
+            "not a private key: expected PEM, JSON (a JWK or a pair), or 43 characters of base64url",
+        ),
+        ("{", "not the JSON of a private key (line 1, column 1)"),
     ] {
         let error = refused(file).to_string();
         assert!(error.starts_with(says), "{says}: {error}");
@@ -140,7 +143,7 @@ fn a_jwk_is_read_whatever_else_it_holds() {
     assert!(matches!(refused(&with("\"d\"", "\"e\"")), VapidKeyError::NotPrivate { .. }));
     assert!(matches!(refused(&with("\"y\"", "\"z\"")), VapidKeyError::Jwk { member: "y" }));
     assert!(matches!(refused(r#"{"keys":[]}"#), VapidKeyError::Jwk { member: "kty" }));
-    assert!(matches!(refused(&with("\"d\":\"", "\"d\":7,\"e\":\"")), VapidKeyError::JwkSyntax { .. }));
+    assert!(matches!(refused(&with("\"d\":\"", "\"d\":7,\"e\":\"")), VapidKeyError::Json { .. }));
 }
 
 proptest! {
@@ -150,6 +153,9 @@ proptest! {
     fn no_text_panics(text in "\\PC{0,200}") {
         let _ = VapidKey::from_text(&text);
         let _ = VapidKey::from_jwk(&text);
+        let _ = VapidKey::from_json_pair(&text);
+        let _ = VapidKey::from_base64_der(&text);
+        let _ = VapidKey::from_octets(text.as_bytes());
         let _ = VapidKey::from_base64url_pair(&text, &text);
         let _ = VapidKey::from_der(text.as_bytes());
     }
@@ -172,5 +178,7 @@ proptest! {
         der[at] ^= flip;
         let _ = VapidKey::from_der(&der);
         let _ = VapidKey::from_der(&der[..at]);
+        let _ = VapidKey::from_octets(&der);
+        let _ = VapidKey::from_octets(&der[..at]);
     }
 }

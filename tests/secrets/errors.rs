@@ -178,6 +178,13 @@ fn vapid_keys(world: &World, shown: &mut Shown<'_>) {
         if let Err(error) = VapidKey::from_jwk(&bad) {
             shown.error(&error);
         }
+        if let Err(error) = VapidKey::from_octets(bad.as_bytes()) {
+            shown.error(&error);
+        }
+        if let Err(error) = VapidKey::from_base64_der(&bad) {
+            shown.error(&error);
+        }
+        shown.failure(VapidKey::from_json_pair(&bad));
     }
     let der = key.to_pkcs8_der();
     for cut in [1, 20, 60, der.expose().len() - 1] {
@@ -186,6 +193,10 @@ fn vapid_keys(world: &World, shown: &mut Shown<'_>) {
     }
     shown.failure(VapidKey::from_base64url_pair(text, &other.application_server_key()));
     shown.failure(VapidKey::from_base64url_pair(text, text));
+    let pair = key.to_json_pair();
+    for (from, to) in [("privateKey", "private_key"), ("publicKey", text), ("\":\"", "\":[\""), ("}", "")] {
+        shown.failure(VapidKey::from_json_pair(&pair.expose().replace(from, to)));
+    }
     shown.failure(VapidKey::from_scalar(&[0xff; 32]));
 }
 

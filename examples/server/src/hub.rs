@@ -102,14 +102,16 @@ pub(crate) fn policy(sending: &Sending) -> EndpointPolicy {
 /// The VAPID key in `path`, made if there is none: for its owner's eyes only, and complete or not there at all.
 pub(crate) fn vapid_key(path: &Path) -> Result<VapidKey, StartError> {
     let failed = |error| StartError::File(path.to_owned(), error);
-    match fs::read_to_string(path) {
-        Ok(text) => VapidKey::from_text(&text).map_err(|error| StartError::VapidKey(path.to_owned(), error)),
+    match fs::read(path) {
+        Ok(file) => {
+            VapidKey::from_octets(&file).map_err(|error| StartError::VapidKey(path.to_owned(), error))
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let made = make_key(path)?;
             // Two servers may have begun at once: the file that is there now is the key of both.
-            let text = fs::read_to_string(path).map_err(failed)?;
+            let file = fs::read(path).map_err(failed)?;
             tracing::info!(path = %path.display(), made, "a VAPID key was made: keep a copy, browsers are bound to it");
-            VapidKey::from_text(&text).map_err(|error| StartError::VapidKey(path.to_owned(), error))
+            VapidKey::from_octets(&file).map_err(|error| StartError::VapidKey(path.to_owned(), error))
         }
         Err(error) => Err(failed(error)),
     }

@@ -14,6 +14,7 @@ mod error;
 mod export;
 mod import;
 mod jwk;
+mod pair;
 mod pem;
 
 pub use self::error::VapidKeyError;

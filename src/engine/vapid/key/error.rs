@@ -14,7 +14,7 @@ pub enum VapidKeyError {
     },
     /// The text is neither PEM nor JSON, and not base64url.
     #[error(
-        "not a private key: expected PEM, a JWK, or 43 characters of base64url (RFC 4648 section 5, without + and /)"
+        "not a private key: expected PEM, JSON (a JWK or a pair), or 43 characters of base64url (RFC 4648 section 5)"
     )]
     Base64,
     /// An EC key on another curve.
@@ -32,19 +32,19 @@ pub enum VapidKeyError {
     /// The key is encrypted with a passphrase.
     #[error("the key is encrypted: decrypt it first, as with `openssl pkey -in ENCRYPTED -out PLAIN`")]
     Encrypted,
+    /// The text begins like JSON and is damaged, or a member has another type.
+    #[error("not the JSON of a private key (line {line}, column {column})")]
+    Json {
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+    },
     /// JSON, but not the JWK of a private key on P-256.
     #[error("not the JWK of a private EC key: check its member {member:?}")]
     Jwk {
         /// The first member that is missing or not usable.
         member: &'static str,
-    },
-    /// Not JSON, although it begins like it.
-    #[error("the JWK is not JSON (line {line}, column {column})")]
-    JwkSyntax {
-        /// The line, from 1.
-        line: usize,
-        /// The column, from 1.
-        column: usize,
     },
     /// The private key does not have 32 octets.
     #[error("a private key has 32 octets, this one has {octets}")]
@@ -60,6 +60,12 @@ pub enum VapidKeyError {
     NotPrivate {
         /// What it is instead.
         found: &'static str,
+    },
+    /// JSON, but not the pair of a private and a public key.
+    #[error("not the JSON of a pair of keys: its member {member:?} is missing")]
+    Pair {
+        /// The first member that is missing.
+        member: &'static str,
     },
     /// Damaged PEM.
     #[error("the PEM is damaged: expected whole lines from `-----BEGIN` to `-----END`, base64 between them")]

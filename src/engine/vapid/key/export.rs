@@ -43,6 +43,21 @@ impl VapidKey {
         SecretText::new(base64url::encode(self.scalar().as_slice()))
     }
 
+    /// The private scalar as 32 octets, big endian.
+    #[must_use]
+    pub fn to_scalar(&self) -> SecretOctets {
+        SecretOctets::new(self.scalar().as_slice())
+    }
+
+    /// The pair as JSON on one line, as `web-push generate-vapid-keys --json` of the JavaScript
+    /// library prints it.
+    #[must_use]
+    pub fn to_json_pair(&self) -> SecretText {
+        let (public, private) = (self.application_server_key(), self.to_base64url());
+        let private = private.expose();
+        SecretText::new(format!(r#"{{"publicKey":"{public}","privateKey":"{private}"}}"#))
+    }
+
     /// The key as a JSON Web Key on one line.
     #[must_use]
     pub fn to_jwk(&self) -> SecretText {
@@ -75,7 +90,9 @@ mod tests {
             ("SEC1 PEM", VapidKey::from_text(key.to_sec1_pem().expose())),
             ("SEC1 DER", VapidKey::from_der(key.to_sec1_der().expose())),
             ("base64url", VapidKey::from_text(key.to_base64url().expose())),
+            ("scalar", VapidKey::from_octets(key.to_scalar().expose())),
             ("JWK", VapidKey::from_text(key.to_jwk().expose())),
+            ("JSON pair", VapidKey::from_json_pair(key.to_json_pair().expose())),
             ("pair", VapidKey::from_base64url_pair(pair.0.expose(), &pair.1)),
         ] {
             assert_eq!(again.unwrap().public_key(), key.public_key(), "{form}");

@@ -3,7 +3,7 @@
 use p256::ecdsa::SigningKey;
 use zeroize::Zeroizing;
 
-use super::{VapidKey, VapidKeyError, der, jwk, pem};
+use super::{VapidKey, VapidKeyError, der, jwk, pair, pem};
 use crate::base64url;
 
 /// The longest text that is read. An EC key has 227 octets of PEM; a certificate chain beside it
@@ -11,8 +11,9 @@ use crate::base64url;
 const MAX_LEN: usize = 64 * 1024;
 
 impl VapidKey {
-    /// Reads a key file of any kind: PEM (PKCS#8 or SEC1), a JWK, or the private key as
-    /// 43 characters of base64url. White space around it is ignored.
+    /// Reads a key of any kind of text: PEM (PKCS#8 or SEC1), a JWK, the JSON of a pair, DER in
+    /// base64, or the private key as 43 characters of base64url. White space is ignored, and base64
+    /// may have either alphabet, padded or not: the tools that write keys do not agree.
     ///
     /// # Errors
     ///
@@ -33,9 +34,46 @@ impl VapidKey {
         if text.contains("-----BEGIN") {
             pem::parse(text)
         } else if text.starts_with('{') {
-            jwk::parse(text)
+            parse_json(text)
         } else {
-            Self::from_base64url(text)
+            parse_base64(text)
+        }
+    }
+
+    /// Reads a key file of any kind: what [`from_text`](Self::from_text) reads, DER, or the 32 octets
+    /// of the private scalar as they are. (32 octets of printable ASCII are text.)
+    ///
+    /// # Errors
+    ///
+    /// [`VapidKeyError`].
+    ///
+    /// ```
+    /// use webpush_channels::engine::vapid::{VapidKey, VapidKeyError};
+    ///
+    /// let key = VapidKey::generate()?;
+    /// for file in [
+    ///     key.to_pkcs8_pem().expose().as_bytes(),
+    ///     key.to_sec1_der().expose(),
+    ///     key.to_scalar().expose(),
+    ///     key.to_json_pair().expose().as_bytes(),
+    /// ] {
+    ///     assert_eq!(VapidKey::from_octets(file)?.id(), key.id());
+    /// }
+    /// # Ok::<(), VapidKeyError>(())
+    /// ```
+    pub fn from_octets(octets: &[u8]) -> Result<Self, VapidKeyError> {
+        if octets.len() > MAX_LEN {
+            return Err(VapidKeyError::TooLong { len: octets.len(), limit: MAX_LEN });
+        }
+        // 32 characters are a password or half a key: no scalar looks like that by chance.
+        if let Ok(scalar) = octets.try_into()
+            && !octets.iter().all(u8::is_ascii_graphic)
+        {
+            return Self::from_scalar(scalar);
+        }
+        match (der::parse(octets), str::from_utf8(octets)) {
+            (Err(VapidKeyError::Der(_)), Ok(text)) => Self::from_text(text),
+            (parsed, _) => parsed,
         }
     }
 
@@ -58,6 +96,16 @@ impl VapidKey {
         der::parse(octets)
     }
 
+    /// Reads DER in base64: either alphabet, padded or not, with or without line breaks. It is what
+    /// Python's `py-vapid` takes as a string, and PEM without its first and last line.
+    ///
+    /// # Errors
+    ///
+    /// [`VapidKeyError`].
+    pub fn from_base64_der(text: &str) -> Result<Self, VapidKeyError> {
+        der::parse(&decode_any(bounded(text)?)?)
+    }
+
     /// Reads a JSON Web Key (RFC 7517) with `kty` EC, `crv` P-256, `x`, `y` and `d`. Other
     /// members are ignored.
     ///
@@ -77,13 +125,7 @@ impl VapidKey {
     /// [`VapidKeyError`].
     pub fn from_base64url(text: &str) -> Result<Self, VapidKeyError> {
         let octets = Zeroizing::new(base64url::decode(bounded(text)?).map_err(|_| VapidKeyError::Base64)?);
-        match octets.as_slice().try_into() {
-            Ok(scalar) => Self::from_scalar(scalar),
-            Err(_) if octets.len() == 65 && octets[0] == 0x04 => {
-                Err(VapidKeyError::NotPrivate { found: "a public key" })
-            }
-            Err(_) => Err(VapidKeyError::Length { octets: octets.len() }),
-        }
+        of_raw(&octets)
     }
 
     /// Reads a pair as the JavaScript library `web-push` makes it, and checks that it is one.
@@ -99,6 +141,18 @@ impl VapidKey {
         if public == key.public { Ok(key) } else { Err(VapidKeyError::Mismatch) }
     }
 
+    /// Reads a pair as JSON with the members `privateKey` and `publicKey`, as `web-push
+    /// generate-vapid-keys --json` of the JavaScript library prints it, and checks that it is one.
+    /// Other members are ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`VapidKeyError`], among them [`Pair`](VapidKeyError::Pair) when a member is missing and
+    /// [`Mismatch`](VapidKeyError::Mismatch) when the two do not belong together (V-20).
+    pub fn from_json_pair(text: &str) -> Result<Self, VapidKeyError> {
+        pair::parse(bounded(text)?)
+    }
+
     /// A key of a private scalar, big endian.
     ///
     /// # Errors
@@ -108,6 +162,44 @@ impl VapidKey {
         let signing = SigningKey::from_slice(scalar).map_err(|_| VapidKeyError::Scalar)?;
         Ok(Self::of_signing_key(signing))
     }
+}
+
+/// The two kinds of JSON, told apart by the private member.
+fn parse_json(text: &str) -> Result<VapidKey, VapidKeyError> {
+    match pair::parse(text) {
+        Err(VapidKeyError::Pair { member: pair::PRIVATE } | VapidKeyError::Json { .. }) => jwk::parse(text),
+        other => other,
+    }
+}
+
+fn parse_base64(text: &str) -> Result<VapidKey, VapidKeyError> {
+    let octets = decode_any(text)?;
+    match octets.as_slice() {
+        // The tag of a SEQUENCE; around a scalar it is longer than one.
+        [0x30, ..] if octets.len() > 32 => der::parse(&octets),
+        octets => of_raw(octets),
+    }
+}
+
+fn of_raw(octets: &[u8]) -> Result<VapidKey, VapidKeyError> {
+    match octets.try_into() {
+        Ok(scalar) => VapidKey::from_scalar(scalar),
+        Err(_) if octets.len() == 65 && octets[0] == 0x04 => {
+            Err(VapidKeyError::NotPrivate { found: "a public key" })
+        }
+        Err(_) => Err(VapidKeyError::Length { octets: octets.len() }),
+    }
+}
+
+/// Base64 in whatever spelling.
+fn decode_any(text: &str) -> Result<Zeroizing<Vec<u8>>, VapidKeyError> {
+    let mut spelled = Zeroizing::new(String::with_capacity(text.len()));
+    spelled.extend(text.chars().filter(|c| !c.is_ascii_whitespace()).map(|c| match c {
+        '+' => '-',
+        '/' => '_',
+        c => c,
+    }));
+    base64url::decode(&spelled).map(Zeroizing::new).map_err(|_| VapidKeyError::Base64)
 }
 
 fn bounded(text: &str) -> Result<&str, VapidKeyError> {

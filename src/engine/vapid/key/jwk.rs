@@ -25,7 +25,7 @@ struct Jwk<'a> {
 pub(super) fn parse(text: &str) -> Result<VapidKey, VapidKeyError> {
     // The JSON error's own text may quote the key: only the place is told.
     let jwk: Jwk<'_> = serde_json::from_str(text)
-        .map_err(|error| VapidKeyError::JwkSyntax { line: error.line(), column: error.column() })?;
+        .map_err(|error| VapidKeyError::Json { line: error.line(), column: error.column() })?;
     check_kind(&jwk)?;
     let Some(scalar) = &jwk.d else {
         return Err(VapidKeyError::NotPrivate { found: "the JWK of a public key" });
