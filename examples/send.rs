@@ -1,8 +1,9 @@
 //! Sends one message to one subscription.
 //!
 //!     cargo run --example send -- --vapid-key FILE --contact URI [--ttl S] [--urgency U] [--collapse KEY]
-//!         [--ca FILE] [--allow-loopback] SUBSCRIPTION.json  < payload
+//!         [--encoding CODING] [--ca FILE] [--allow-loopback] SUBSCRIPTION.json  < payload
 //!
+//! CODING is `aes128gcm` (RFC 8291), or the legacy `aesgcm`, which needs `--features ece`.
 //! Prints the outcome as one JSON line; the exit status is 0 only if it was accepted.
 
 use std::error::Error;
@@ -10,16 +11,19 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::Read as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use webpush_channels::engine::encryption::{Encryption, Encryptor};
 use webpush_channels::engine::vapid::{Vapid, VapidKey};
 use webpush_channels::sender::{Sender, Sent};
+use webpush_channels::store::Coding;
 use webpush_channels::transport::HyperTransport;
 use webpush_channels::{
     AddressPolicy, CollapseKey, EndpointPolicy, Message, Payload, Subscription, Ttl, Urgency,
 };
 
 const USAGE: &str = "usage: send --vapid-key FILE --contact URI [--ttl SECONDS] [--urgency very-low|low|normal|high] \
-    [--collapse KEY] [--ca FILE] [--allow-loopback] SUBSCRIPTION.json  (payload on standard input)";
+    [--collapse KEY] [--encoding aes128gcm|aesgcm] [--ca FILE] [--allow-loopback] SUBSCRIPTION.json  (payload on standard input)";
 
 #[derive(Default)]
 struct Options {
@@ -28,6 +32,7 @@ struct Options {
     ttl: Option<Ttl>,
     urgency: Urgency,
     collapse: Option<CollapseKey>,
+    coding: Coding,
     ca: Option<String>,
     allow_loopback: bool,
     subscription: String,
@@ -82,8 +87,18 @@ pub(crate) async fn run(
     if let Some(ca) = options.ca {
         transport = transport.extra_root_pem(&fs::read(ca)?)?;
     }
-    let sender = Sender::builder(vapid, transport.build()?).policy(policy).build();
+    let encryptor = encryptor(options.coding)?;
+    let sender = Sender::builder(vapid, transport.build()?).encryptor(encryptor).policy(policy).build();
     Ok(sender.send(&subscription, &message).await)
+}
+
+fn encryptor(coding: Coding) -> Result<Arc<dyn Encryptor>, Box<dyn Error>> {
+    match coding {
+        Coding::AesGcm => Ok(Encryption::legacy().ok_or(
+            "this program was built without aesgcm: cargo run --features ece --example send -- --encoding aesgcm ...",
+        )?),
+        _ => Ok(Encryption::fastest()),
+    }
 }
 
 fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options, Box<dyn Error>> {
@@ -97,6 +112,10 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options, Box<dyn Er
             Long("ttl") => options.ttl = Some(parser.value()?.string()?.parse()?),
             Long("urgency") => options.urgency = parser.value()?.string()?.parse()?,
             Long("collapse") => options.collapse = Some(parser.value()?.string()?.parse()?),
+            Long("encoding") => {
+                options.coding = Coding::from_name(&parser.value()?.string()?)
+                    .ok_or("--encoding is aes128gcm or aesgcm")?;
+            }
             Long("ca") => options.ca = Some(parser.value()?.string()?),
             Long("allow-loopback") => options.allow_loopback = true,
             Value(file) if options.subscription.is_empty() => options.subscription = file.string()?,

@@ -70,6 +70,8 @@ fn encryptors() -> Vec<Box<dyn Encryptor>> {
         Box::new(webpush_channels::engine::encryption::AwsLc::new()),
         #[cfg(feature = "ece")]
         Box::new(webpush_channels::engine::encryption::Ece::new()),
+        #[cfg(feature = "ece")]
+        Box::new(webpush_channels::engine::encryption::EceAesGcm::new()),
     ]
 }
 
@@ -131,6 +133,49 @@ fn ece_refuses_what_would_make_no_or_two_records() {
     assert!(matches!(refused(0), EncryptError::Empty));
     assert!(matches!(refused(3968), EncryptError::TooLarge { len: 3968, limit: 3967 }));
     assert!(matches!(refused(3993), EncryptError::TooLarge { len: 3993, limit: 3967 }));
+}
+
+/// E-54 has room for 4077, `ece` for fewer: its 32nd block would fill the record size.
+#[cfg(feature = "ece")]
+#[test]
+fn every_length_makes_one_legacy_record_with_ece() {
+    use webpush_channels::engine::encryption::{Encoded, Encryption};
+
+    let legacy = Encryption::legacy().unwrap();
+    assert_eq!(legacy.max_plaintext_len(), 3966);
+    let mut out = Vec::new();
+    for len in 1..=3966 {
+        let plaintext = Plaintext::new(&payload(len), Padding::None, usize::MAX).unwrap();
+        let encoded = legacy.encrypt(&keys(), &plaintext, &mut out).unwrap();
+        // The length of the padding and the plaintext, padded to a multiple of 128, and the tag.
+        assert_eq!(out.len(), (len + 2).next_multiple_of(128) + 16, "{len} octets");
+        let Encoded::AesGcm { dh, .. } = encoded else { panic!("{len} octets: {encoded:?}") };
+        assert!(PublicKey::from_bytes(&dh).is_ok(), "{len} octets");
+    }
+}
+
+#[cfg(feature = "ece")]
+#[test]
+fn the_legacy_coding_refuses_what_would_make_no_or_two_records() {
+    use webpush_channels::engine::encryption::EceAesGcm;
+
+    let refused = |len| {
+        let plaintext = Plaintext::new(&payload(len), Padding::None, usize::MAX).unwrap();
+        let mut out = vec![1];
+        let error = EceAesGcm::new().encrypt(&keys(), &plaintext, &mut out).unwrap_err();
+        assert!(out.is_empty());
+        error
+    };
+    assert!(matches!(refused(0), EncryptError::Empty));
+    assert!(matches!(refused(3967), EncryptError::TooLarge { len: 3967, limit: 3966 }));
+    assert!(matches!(refused(3993), EncryptError::TooLarge { len: 3993, limit: 3966 }));
+    // It is `ece` that has no room for more.
+    let to = keys();
+    let seal = |len| {
+        let text = vec![b'x'; len];
+        ece::legacy::encrypt_aesgcm(to.p256dh().as_bytes(), to.auth().as_bytes(), &text)
+    };
+    assert!(seal(3966).is_ok() && seal(3967).is_err());
 }
 
 /// One octet more than fits is an error before it gets to an encryptor.

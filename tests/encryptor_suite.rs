@@ -5,6 +5,8 @@
 
 mod support {
     pub(crate) mod encryptor_doubles;
+    pub(crate) mod legacy;
+    pub(crate) mod legacy_double;
 }
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,6 +16,7 @@ use webpush_channels::engine::encryption::Encryptor;
 use webpush_channels::testing::encryptor_suite as suite;
 
 use self::support::encryptor_doubles::{Double, Fault};
+use self::support::legacy_double::{LegacyDouble, LegacyFault};
 
 mod rustcrypto {
     use webpush_channels::engine::encryption::RustCrypto;
@@ -35,6 +38,20 @@ mod ece {
     super::encryptor_suite!(pads by its own rule: Ece::new());
 }
 
+#[cfg(feature = "ece")]
+mod ece_aesgcm {
+    use webpush_channels::engine::encryption::EceAesGcm;
+
+    super::encryptor_suite!(pads by its own rule: EceAesGcm::new());
+}
+
+#[cfg(feature = "ece")]
+mod legacy_behind_an_arc_of_dyn {
+    use webpush_channels::engine::encryption::Encryption;
+
+    super::encryptor_suite!(pads by its own rule: Encryption::legacy().unwrap());
+}
+
 mod fastest_behind_an_arc_of_dyn {
     use webpush_channels::engine::encryption::Encryption;
 
@@ -51,6 +68,12 @@ mod double_without_a_fault {
     use super::{Double, Fault};
 
     super::encryptor_suite!(Double::new(Fault::None));
+}
+
+mod legacy_double_without_a_fault {
+    use super::{LegacyDouble, LegacyFault};
+
+    super::encryptor_suite!(pads by its own rule: LegacyDouble(LegacyFault::None));
 }
 
 type Behaviour = fn(&dyn Encryptor);
@@ -88,6 +111,28 @@ fn the_suite_notices_every_fault() {
     for (fault, behaviour) in table {
         let double = Double::new(fault);
         let outcome = catch_unwind(AssertUnwindSafe(|| behaviour(&double)));
+        assert!(outcome.is_err(), "not noticed: {fault:?}");
+    }
+}
+
+#[test]
+fn the_suite_notices_every_fault_in_the_legacy_coding() {
+    use suite::*;
+
+    let table: [(LegacyFault, Behaviour); 10] = [
+        (LegacyFault::ConstantKey, every_lane_has_its_own_key_and_salt),
+        (LegacyFault::ConstantKey, every_message_has_its_own_key_and_salt),
+        (LegacyFault::ConstantSalt, every_lane_has_its_own_key_and_salt),
+        (LegacyFault::ConstantSalt, threads_share_no_key_and_no_salt),
+        (LegacyFault::FillsTheRecordSize, a_receiver_reads_what_was_sent),
+        (LegacyFault::FillsTheRecordSize, the_body_is_one_record),
+        (LegacyFault::PadsWithOnes, a_batch_fills_every_lane),
+        (LegacyFault::PadsWithOnes, a_receiver_reads_what_was_sent),
+        (LegacyFault::SaysTheOtherCoding, what_was_in_the_buffer_is_gone),
+        (LegacyFault::SendsAnotherKey, the_limit_is_usable),
+    ];
+    for (fault, behaviour) in table {
+        let outcome = catch_unwind(AssertUnwindSafe(|| behaviour(&LegacyDouble(fault))));
         assert!(outcome.is_err(), "not noticed: {fault:?}");
     }
 }

@@ -62,6 +62,41 @@ async fn a_message_arrives_over_tls_with_what_was_asked_for() {
     assert_eq!(received[0].topic().map(str::len), Some(32));
 }
 
+#[cfg(feature = "ece")]
+#[tokio::test]
+async fn a_message_arrives_in_the_legacy_coding() {
+    let fixture = Fixture::new("legacy", false).await;
+    let line = fixture.send(&["--allow-loopback", "--encoding", "aesgcm"], "hello").await.unwrap();
+    assert_eq!(line, serde_json::json!({"outcome": "accepted", "attempts": 1}));
+    let received = fixture.service.received(&fixture.subscription);
+    assert_eq!(received[0].payload().unwrap(), Some(&b"hello"[..]));
+    let headers = received[0].headers();
+    assert_eq!(headers["content-encoding"], "aesgcm");
+    assert!(headers["authorization"].to_str().unwrap().starts_with("WebPush "));
+    assert!(headers["crypto-key"].to_str().unwrap().contains(";p256ecdsa=B"));
+}
+
+#[cfg(not(feature = "ece"))]
+#[tokio::test]
+async fn the_legacy_coding_names_the_feature_that_it_needs() {
+    let fixture = Fixture::new("legacy", false).await;
+    let error = fixture.send(&["--allow-loopback", "--encoding", "aesgcm"], "hello").await.unwrap_err();
+    assert!(error.contains("--features ece"), "{error}");
+}
+
+#[tokio::test]
+async fn the_coding_is_that_of_rfc_8291_unless_it_is_given() {
+    let fixture = Fixture::new("coding", false).await;
+    for more in [&["--allow-loopback"][..], &["--allow-loopback", "--encoding", "aes128gcm"]] {
+        fixture.send(more, "hello").await.unwrap();
+    }
+    let received = fixture.service.received(&fixture.subscription);
+    assert_eq!(received.len(), 2);
+    for message in received {
+        assert_eq!(message.headers()["content-encoding"], "aes128gcm");
+    }
+}
+
 #[tokio::test]
 async fn a_subscription_that_is_gone_is_said_to_be() {
     let fixture = Fixture::new("gone", false).await;
@@ -84,6 +119,7 @@ async fn bad_arguments_are_named() {
     for (more, complaint) in [
         (["--ttl", "-1"], "TTL"),
         (["--urgency", "urgent"], "very-low"),
+        (["--encoding", "gzip"], "aes128gcm or aesgcm"),
         (["--contact", "mailto:a@localhost"], "contact"),
         (["--what", "x"], "usage"),
     ] {

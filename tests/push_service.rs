@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -14,9 +16,12 @@ use webpush_channels::testing::{
 };
 
 use self::client::{NOW, Push, Vapid, Wire};
+use self::legacy::Parties;
 
 #[path = "support/client.rs"]
 mod client;
+#[path = "support/legacy.rs"]
+mod legacy;
 #[path = "support/seal.rs"]
 mod seal;
 
@@ -46,7 +51,82 @@ fn broken(to: &Subscription) -> Vec<(Violation, Push)> {
     cases.push((Violation::ContentEncoding, Push::null(to).with("content-encoding", "aes128gcm")));
     let reused = seal::seal(to.keys(), &[5; 32], [9; 16], b"hello", 0);
     cases.push((Violation::VapidKeyReused, push().body(reused)));
+    cases.extend(broken_legacy(to));
     cases
+}
+
+const SENDER: [u8; 32] = [6; 32];
+
+/// A message in `aesgcm`, with the VAPID of that time.
+fn legacy_push(to: &Subscription, text: &[u8]) -> Push {
+    let (receiver, auth) = (*to.keys().p256dh().as_bytes(), *to.keys().auth().as_bytes());
+    let parties = Parties { receiver, sender: legacy::public(&SENDER), auth, salt: [9; 16] };
+    let push = Push::new(to, b"").body(parties.seal(&SENDER, text)).with("content-encoding", "aesgcm");
+    let encode = |octets: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(octets);
+    let vapid = push.headers["authorization"].to_str().unwrap().to_owned();
+    let (token, key) = vapid.strip_prefix("vapid t=").unwrap().split_once(", k=").unwrap();
+    push.with("authorization", &format!("WebPush {token}"))
+        .with("encryption", &format!("keyid=p256dh;salt={}", encode(&parties.salt)))
+        .with("crypto-key", &format!("keyid=p256dh;dh={};p256ecdsa={key}", encode(&parties.sender)))
+}
+
+/// What breaks a rule of the legacy coding (E-53, V-30).
+fn broken_legacy(to: &Subscription) -> Vec<(Violation, Push)> {
+    let push = || legacy_push(to, b"hello");
+    let key = push().headers["crypto-key"].to_str().unwrap().to_owned();
+    let dh = |octets: &[u8]| {
+        let (_, vapid) = key.split_once(";p256ecdsa=").unwrap();
+        format!("keyid=p256dh;dh={};p256ecdsa={vapid}", BASE64_URL_SAFE_NO_PAD.encode(octets))
+    };
+    let without_vapid = key.split(";p256ecdsa").next().unwrap();
+    vec![
+        (Violation::LegacyEncryption, push().without("encryption").with("authorization", &vapid_of(to))),
+        (
+            Violation::LegacyEncryption,
+            push().with("encryption", "salt=AAAA").with("authorization", &vapid_of(to)),
+        ),
+        (Violation::LegacyCryptoKey, push().without("crypto-key").with("authorization", &vapid_of(to))),
+        (Violation::LegacyCryptoKey, push().with("crypto-key", &dh(&[4; 64]))),
+        // Without its fields there is no key either.
+        (Violation::VapidHeader, push().without("crypto-key")),
+        (Violation::VapidHeader, push().with("crypto-key", without_vapid)),
+        (Violation::VapidHeader, push().with("authorization", "WebPush")),
+        (Violation::VapidToken, push().with("authorization", "WebPush x")),
+        (Violation::VapidHeader, push().with("authorization", "WebPush x, k=y")),
+        (Violation::VapidKeyReused, push().with("crypto-key", &dh(&legacy::public(&[5; 32])))),
+        (Violation::VapidMissing, push().without("authorization")),
+        (Violation::TooLarge, push().body(vec![0; 4097])),
+        // Beside the current coding only the current VAPID is taken.
+        (
+            Violation::VapidHeader,
+            Push::new(to, b"hello").with("authorization", push().headers["authorization"].to_str().unwrap()),
+        ),
+    ]
+}
+
+/// The token as RFC 8292 has it.
+fn vapid_of(to: &Subscription) -> String {
+    Push::new(to, b"").headers["authorization"].to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_legacy_message_reaches_its_user_agent() {
+    for wire in Wire::ALL {
+        let service = wire.start(builder()).await;
+        let agent = UserAgent::seeded(1);
+        let subscription = service.subscribe_bound(&agent, &Vapid::default().public());
+        let mut client = wire.connect(&service).await;
+        let push = legacy_push(&subscription, b"hello");
+        for push in [push.clone(), push.with("authorization", &vapid_of(&subscription))] {
+            assert_eq!(client.status(&push).await, StatusCode::CREATED, "{wire:?}");
+        }
+        let received = service.received(&subscription);
+        assert_eq!(received.len(), 2);
+        for message in received {
+            assert_eq!(message.payload(), Ok(Some(&b"hello"[..])));
+        }
+        assert_eq!(service.violations(), []);
+    }
 }
 
 fn broken_headers(push: &dyn Fn() -> Push) -> Vec<(Violation, Push)> {
@@ -67,7 +147,8 @@ fn broken_headers(push: &dyn Fn() -> Push) -> Vec<(Violation, Push)> {
         (Violation::Topic, "topic", "a.bc"),
         (Violation::Topic, "topic", "abcdefghijklmnopqrstuvwxyzabcdefg"),
         (Violation::ContentEncoding, "content-encoding", "gzip"),
-        (Violation::ContentEncoding, "content-encoding", "aesgcm"),
+        (Violation::ContentEncoding, "content-encoding", "aesgcm128"),
+        (Violation::LegacyEncryption, "content-encoding", "aesgcm"),
         (Violation::ContentEncoding, "content-encoding", "AES128GCM"),
         (Violation::CryptoKey, "crypto-key", "p256ecdsa=x; dh=y"),
         (Violation::Encryption, "encryption", "salt=x"),

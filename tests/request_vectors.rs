@@ -84,11 +84,24 @@ fn the_legacy_coding_puts_its_parameters_into_headers() {
     for (name, value) in [
         ("content-encoding", "aesgcm"),
         ("content-length", "6"),
-        ("crypto-key", &format!("keyid=p256dh;dh={dh}")),
+        ("authorization", "WebPush eyJ0.eyJh.c2ln"),
+        ("crypto-key", &format!("keyid=p256dh;dh={dh};p256ecdsa=BA1Hxzyi")),
         ("encryption", &format!("keyid=p256dh;salt={salt}")),
     ] {
         assert_eq!(request.headers()[name], value, "{name}");
+        assert_eq!(request.headers().get_all(name).iter().count(), 1, "{name}");
     }
+    assert!(request.headers()["authorization"].is_sensitive());
+}
+
+#[test]
+fn the_legacy_coding_leaves_an_authorization_alone_that_is_not_vapid() {
+    let endpoint = endpoint("https://push.example.net/p/abc");
+    let body = Body::AesGcm { octets: Bytes::from_static(b"record"), salt: [0; 16], dh: [4; 65] };
+    let token = HeaderValue::from_static("Bearer abc");
+    let request = PushRequest::new(&endpoint, Ttl::ZERO, token).with_body(body).into_http();
+    assert_eq!(request.headers()["authorization"], "Bearer abc");
+    assert!(!request.headers()["crypto-key"].to_str().expect("text").contains("p256ecdsa"));
 }
 
 #[test]

@@ -5,9 +5,12 @@
 //! | [`RustCrypto`] | always there | `p256`, `aes-gcm`, `hmac`, `sha2`: no C compiler |
 //! | `AwsLc` | `aws-lc-rs` (default) | `aws-lc-rs`: about six times the speed (`docs/benchmarks.md`) |
 //! | `Ece` | `ece` | Mozilla's `ece` on the system's OpenSSL |
+//! | `EceAesGcm` | `ece` | the same, for the legacy coding `aesgcm` |
 //!
-//! The bodies of all three are of the same format; [`Encryption::fastest`] picks. A body is always
-//! one `aes128gcm` record under a key pair and a salt that were made for it alone (E-30, E-33).
+//! The bodies of the first three are of the same format, one `aes128gcm` record;
+//! [`Encryption::fastest`] picks. The last writes the coding that preceded it, for subscriptions
+//! that ask for it; [`Encryption::legacy`] has it. A body is always encrypted under a key pair and
+//! a salt that were made for it alone (E-30, E-33).
 
 mod encryptor;
 mod error;
@@ -32,7 +35,7 @@ pub use self::rustcrypto::RustCrypto;
 #[cfg(feature = "aws-lc-rs")]
 pub use self::aws_lc::AwsLc;
 #[cfg(feature = "ece")]
-pub use self::ece::Ece;
+pub use self::ece::{Ece, EceAesGcm};
 
 /// Chooses an encryptor.
 #[derive(Clone, Copy, Debug)]
@@ -66,5 +69,21 @@ impl Encryption {
         #[cfg(not(feature = "aws-lc-rs"))]
         let encryptor = RustCrypto::new();
         Arc::new(encryptor)
+    }
+
+    /// The encryptor of the legacy coding `aesgcm`: `EceAesGcm` with the feature `ece`, else none
+    /// (E-50). It is for subscriptions whose client asked for that coding, and for no others.
+    ///
+    /// ```
+    /// use webpush_channels::engine::encryption::Encryption;
+    ///
+    /// assert_eq!(Encryption::legacy().is_some(), cfg!(feature = "ece"));
+    /// ```
+    #[must_use]
+    pub fn legacy() -> Option<Arc<dyn Encryptor>> {
+        #[cfg(feature = "ece")]
+        return Some(Arc::new(EceAesGcm::new()));
+        #[cfg(not(feature = "ece"))]
+        None
     }
 }

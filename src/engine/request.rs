@@ -1,11 +1,14 @@
 //! One push message as an HTTP request (RFC 8030 section 5).
 
+mod legacy;
+
 use std::fmt;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 
+use self::legacy::draft_vapid;
 use crate::engine::encryption::Encoded;
 use crate::{Endpoint, Ttl, Urgency, Vendor, base64url};
 
@@ -60,7 +63,8 @@ impl<'a> PushRequest<'a> {
     /// A message without a body, of normal urgency, that replaces no other.
     ///
     /// `authorization` is the whole value, `vapid t=..., k=...` (RFC 8292 section 3); it is marked
-    /// sensitive.
+    /// sensitive. Beside a body in the legacy coding it goes out in the form of that time,
+    /// `WebPush ...` with the key in `Crypto-Key` (V-30).
     pub fn new(endpoint: &'a Endpoint, ttl: Ttl, mut authorization: HeaderValue) -> Self {
         authorization.set_sensitive(true);
         Self {
@@ -164,8 +168,14 @@ impl Body {
             Self::Aes128Gcm(octets) => ("aes128gcm", octets),
             Self::AesGcm { octets, salt, dh } => {
                 // E-53. WNS wants the `keyid` that ties the two together (Q-W5).
-                headers.insert(ENCRYPTION, parameter("keyid=p256dh;salt=", &salt));
-                headers.insert(CRYPTO_KEY, parameter("keyid=p256dh;dh=", &dh));
+                let encryption = format!("keyid=p256dh;salt={}", base64url::encode(&salt));
+                let mut crypto_key = format!("keyid=p256dh;dh={}", base64url::encode(&dh));
+                if let Some((authorization, key)) = headers.get(AUTHORIZATION).and_then(draft_vapid) {
+                    crypto_key.extend([";p256ecdsa=", &key]);
+                    headers.insert(AUTHORIZATION, authorization);
+                }
+                headers.insert(ENCRYPTION, text(encryption));
+                headers.insert(CRYPTO_KEY, text(crypto_key));
                 ("aesgcm", octets)
             }
         };
@@ -203,9 +213,8 @@ fn decimal(number: u64) -> HeaderValue {
     if number == 0 { ZERO } else { HeaderValue::from_bytes(&digits[start..]).expect("digits are ASCII") }
 }
 
-fn parameter(name: &str, octets: &[u8]) -> HeaderValue {
-    let text = format!("{name}{}", base64url::encode(octets));
-    HeaderValue::from_maybe_shared(Bytes::from(text)).expect("base64url is visible ASCII")
+fn text(text: String) -> HeaderValue {
+    HeaderValue::from_maybe_shared(Bytes::from(text)).expect("base64url and parts of headers are ASCII")
 }
 
 /// What one vendor wants beyond the RFCs.

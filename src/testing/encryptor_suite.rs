@@ -30,13 +30,14 @@ pub use self::message::{
     what_was_in_the_buffer_is_gone,
 };
 
-use super::UserAgent as Receiver;
-use crate::engine::encryption::{Encryptor, Plaintext};
+use super::{DecryptError, UserAgent as Receiver};
+use crate::engine::encryption::{Encoded, Encryptor, Plaintext};
 use crate::message::{Padding, Payload};
 
 /// Runs the conformance suite of [`Encryptor`] on the value of an expression, as one `#[test]` per
 /// behaviour; put it into a module of its own.
 ///
+/// It is for every coding: a message is opened in the one that the encryptor says it is in.
 /// `encryptor_suite!(pads by its own rule: ...)` is for an encryptor that does not follow
 /// [`Plaintext::padded_len`] and says so in its documentation.
 #[macro_export]
@@ -94,33 +95,51 @@ fn lengths(limit: usize) -> Vec<usize> {
     lengths
 }
 
-/// The body for one receiver.
-fn body(encryptor: &dyn Encryptor, to: &Receiver, plaintext: &Plaintext) -> Vec<u8> {
-    let mut out = Vec::new();
-    encryptor.encrypt(&to.keys(), plaintext, &mut out).expect("encrypts what is within its limit");
-    out
+/// What an encryptor wrote for one receiver.
+struct Message {
+    encoded: Encoded,
+    body: Vec<u8>,
 }
 
-/// The salt of a body (RFC 8188 section 2.1).
-fn salt(body: &[u8]) -> [u8; 16] {
-    body[..16].try_into().expect("a body begins with 16 octets of salt")
+impl Message {
+    fn open(&self, receiver: &Receiver) -> Result<Vec<u8>, DecryptError> {
+        receiver.open(&self.encoded, &self.body)
+    }
+
+    /// In the body (RFC 8188 section 2.1), or beside it (E-53).
+    fn salt(&self) -> [u8; 16] {
+        match self.encoded {
+            Encoded::Aes128Gcm => self.body[..16].try_into().expect("a body begins with 16 octets of salt"),
+            Encoded::AesGcm { salt, .. } => salt,
+        }
+    }
+
+    /// The sender's public key: in the body (RFC 8291 section 4), or beside it (E-53).
+    fn key(&self) -> [u8; 65] {
+        match self.encoded {
+            Encoded::Aes128Gcm => self.body[21..86].try_into().expect("a body names a key of 65 octets"),
+            Encoded::AesGcm { dh, .. } => dh,
+        }
+    }
 }
 
-/// The sender's public key of a body (RFC 8291 section 4).
-fn key_id(body: &[u8]) -> [u8; 65] {
-    body[21..86].try_into().expect("a body names a key of 65 octets")
+/// Encrypts for one receiver.
+fn message(encryptor: &dyn Encryptor, to: &Receiver, plaintext: &Plaintext) -> Message {
+    let mut body = Vec::new();
+    let encoded = encryptor.encrypt(&to.keys(), plaintext, &mut body);
+    Message { encoded: encoded.expect("encrypts what is within its limit"), body }
 }
 
 /// Panics when a key or a salt occurs twice (E-38), or when salts are not random (E-33).
-fn assert_fresh(bodies: &[Vec<u8>]) {
+fn assert_fresh(messages: &[Message]) {
     use std::collections::HashSet;
 
-    let keys: HashSet<_> = bodies.iter().map(|body| key_id(body)).collect();
-    assert_eq!(keys.len(), bodies.len(), "a sender's key was used twice");
-    let salts: Vec<_> = bodies.iter().map(|body| salt(body)).collect();
-    assert_eq!(salts.iter().collect::<HashSet<_>>().len(), bodies.len(), "a salt was used twice");
+    let keys: HashSet<_> = messages.iter().map(Message::key).collect();
+    assert_eq!(keys.len(), messages.len(), "a sender's key was used twice");
+    let salts: Vec<_> = messages.iter().map(Message::salt).collect();
+    assert_eq!(salts.iter().collect::<HashSet<_>>().len(), messages.len(), "a salt was used twice");
     for at in 0..16 {
-        // By chance that is one in 256 to the power of the number of bodies less one.
+        // By chance that is one in 256 to the power of the number of messages less one.
         let same = salts.iter().all(|salt| salt[at] == salts[0][at]);
         assert!(!same, "octet {at} of the salt never changes: not random");
     }

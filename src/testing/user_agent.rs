@@ -8,11 +8,17 @@ use p256::elliptic_curve::Generate as _;
 use sha2::{Digest as _, Sha256};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
+use self::legacy::Sealed;
+use crate::engine::encryption::Encoded;
 use crate::{AuthSecret, Endpoint, KeyError, PublicKey, Subscription, SubscriptionKeys};
 
 mod decrypt;
+mod fields;
+mod legacy;
 
 pub use self::decrypt::DecryptError;
+
+pub(super) use self::fields::Fields;
 
 /// A simulated user agent: holds the private half of one subscription's keys and opens what was
 /// encrypted for it.
@@ -104,8 +110,25 @@ impl UserAgent {
         decrypt::decrypt(&self.private, &self.public, &self.auth, body)
     }
 
-    /// Receives a whole message: checks the content coding (E-46) and opens the body. `None` is
-    /// the null payload: an empty body without a content coding.
+    /// Opens what an encryptor wrote, in the coding that it says: `aes128gcm` as
+    /// [`decrypt`](Self::decrypt) does, the legacy `aesgcm` with the salt and the key that come
+    /// beside the body (E-51, E-52).
+    ///
+    /// # Errors
+    ///
+    /// [`DecryptError`], one variant for each rule.
+    pub fn open(&self, encoded: &Encoded, body: &[u8]) -> Result<Vec<u8>, DecryptError> {
+        match encoded {
+            Encoded::Aes128Gcm => self.decrypt(body),
+            Encoded::AesGcm { salt, dh } => {
+                self.decrypt_legacy(Sealed { salt, dh, rs: legacy::DEFAULT_RS }, body)
+            }
+        }
+    }
+
+    /// Receives a whole message: checks the content coding (E-46), finds the parameters of the
+    /// legacy `aesgcm` in `Encryption` and `Crypto-Key` (E-53), and opens the body. `None` is the
+    /// null payload: an empty body without a content coding.
     ///
     /// # Errors
     ///
@@ -115,8 +138,15 @@ impl UserAgent {
         match (codings.next(), codings.next()) {
             (None, _) if body.is_empty() => Ok(None),
             (Some(coding), None) if coding == "aes128gcm" => self.decrypt(body).map(Some),
+            (Some(coding), None) if coding == "aesgcm" => {
+                self.decrypt_legacy(Fields::parse(headers)?.sealed(), body).map(Some)
+            }
             _ => Err(DecryptError::ContentEncoding),
         }
+    }
+
+    fn decrypt_legacy(&self, sealed: Sealed<'_>, body: &[u8]) -> Result<Vec<u8>, DecryptError> {
+        legacy::decrypt(&self.private, &self.public, &self.auth, sealed, body)
     }
 }
 
@@ -165,7 +195,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         assert_eq!(agent.receive(&headers, b""), Ok(None));
         assert_eq!(agent.receive(&headers, b"x"), Err(DecryptError::ContentEncoding));
-        for coding in ["aesgcm", "AES128GCM", "aes128gcm, gzip", ""] {
+        for coding in ["aesgcm128", "AESGCM", "AES128GCM", "aes128gcm, gzip", ""] {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
             assert_eq!(agent.receive(&headers, b"x"), Err(DecryptError::ContentEncoding), "{coding}");
         }

@@ -9,8 +9,8 @@ from collections import Counter
 import http_ece
 from cryptography.hazmat.primitives.asymmetric import ec
 
-# Each size from 0 to 3993, with each of two encryptors.
-EXPECTED = {"rustcrypto": 3994, "aws-lc-rs": 3994}
+# Each size that each encryptor takes.
+EXPECTED = {"rustcrypto": 3994, "aws-lc-rs": 3994, "ece": 3967, "ece-aesgcm": 3966}
 
 
 def octets(text):
@@ -23,11 +23,13 @@ def private_key(text):
 
 
 def opened(message):
+    legacy = {name: octets(message[name]) for name in ("salt", "dh") if name in message}
     return http_ece.decrypt(
         octets(message["body"]),
         private_key=private_key(message["private"]),
         auth_secret=octets(message["auth"]),
-        version="aes128gcm",
+        version="aesgcm" if legacy else "aes128gcm",
+        **legacy,
     )
 
 

@@ -117,6 +117,28 @@ async fn each_row_of_the_measured_table_is_answered_so() {
     assert_eq!((refused, delivered, unopened), (47, 46, 2));
 }
 
+/// The simulated user agent sees what Firefox saw.
+#[tokio::test]
+async fn a_user_agent_opens_what_a_browser_opens() {
+    let clock = Arc::new(ManualClock::at_unix(NOW));
+    let service = PushService::builder().mozilla().localhost(true).clock(clock).start().await.unwrap();
+    let agent = UserAgent::from_keys(BROWSER, AUTH).unwrap();
+    let subscription = service.subscribe_bound(&agent, &Vapid::default().public());
+    let mut sender = Wire::Http1.connect(&service).await;
+    for (case, push, gets) in all(&subscription) {
+        let before = service.received(&subscription).len();
+        let status = sender.status(&push).await;
+        let received = service.received(&subscription);
+        let seen = received.get(before).map(webpush_channels::testing::Received::payload);
+        match gets {
+            Gets::Error(..) => assert!(!status.is_success() && seen.is_none(), "{case}"),
+            Gets::Text(_) => assert_eq!(seen, Some(Ok(Some(TEXT))), "{case}"),
+            Gets::Null => assert_eq!(seen, Some(Ok(None)), "{case}"),
+            Gets::Unopened => assert!(matches!(seen, Some(Err(_))), "{case}"),
+        }
+    }
+}
+
 /// Each request breaks two rules that are next to each other in the order.
 #[tokio::test]
 async fn the_first_broken_rule_is_the_one_that_is_answered() {

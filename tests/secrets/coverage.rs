@@ -7,6 +7,7 @@ use std::path::Path;
 /// Types that cannot hold anything secret: words, numbers, settings, names that are shown on
 /// purpose, errors that are words.
 const PLAIN: &str = "
+    EceAesGcm
     AddressPolicy Audience BroadcastState Browser ChannelStatistics Claims Coding
     ConnectionFault Count Counters Counts DeclarativeReader Direction Ece LastFailure Limits ManualClock MemoryStoreBuilder
     OriginReport OutcomeKind Padding Processed PushServiceBuilder Put Refusal Renewal

@@ -1,5 +1,5 @@
 //! The content coding `aesgcm` (draft-ietf-webpush-encryption-04), from both ends.
-#![allow(clippy::unwrap_used, reason = "a test helper")]
+#![allow(clippy::unwrap_used, dead_code, reason = "a test helper")]
 
 use aes_gcm::aead::{Aead as _, KeyInit as _};
 use aes_gcm::{Aes128Gcm, Nonce};
@@ -24,9 +24,13 @@ pub(crate) struct Parties {
 impl Parties {
     /// Encrypts with the sender's private key.
     pub(crate) fn seal(&self, private: &[u8; 32], plaintext: &[u8]) -> Vec<u8> {
+        self.seal_padded(private, &[&[0, 0], plaintext].concat())
+    }
+
+    /// Encrypts what need not be padded as it must be.
+    pub(crate) fn seal_padded(&self, private: &[u8; 32], padded: &[u8]) -> Vec<u8> {
         let Secrets { key, nonce } = self.secrets(private, &self.receiver);
-        let padded = [&[0, 0], plaintext].concat();
-        Aes128Gcm::new_from_slice(&key).unwrap().encrypt(&Nonce::from(nonce), padded.as_slice()).unwrap()
+        Aes128Gcm::new_from_slice(&key).unwrap().encrypt(&Nonce::from(nonce), padded).unwrap()
     }
 
     /// Decrypts with the receiver's private key.

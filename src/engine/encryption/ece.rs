@@ -4,6 +4,10 @@ use super::record::HEADER_LEN;
 use super::{Encoded, EncryptError, Encryptor, Plaintext};
 use crate::subscription::SubscriptionKeys;
 
+mod legacy;
+
+pub use self::legacy::EceAesGcm;
+
 /// Encrypts with Mozilla's `ece` crate and OpenSSL.
 ///
 /// Its padding is its own: the plaintext with its delimiter is padded to a multiple of 128

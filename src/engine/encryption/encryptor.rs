@@ -13,7 +13,8 @@ use crate::subscription::SubscriptionKeys;
 ///
 /// Between whoever implements it and the engine; `testing::encryptor_suite` checks it.
 ///
-/// - The body is a header and exactly one record, together at most 4096 octets (E-20, E-25).
+/// - The body is a header and exactly one record, together at most 4096 octets (E-20, E-25). In the
+///   legacy `aesgcm` it is the record alone (E-52); [`Encoded`] says which coding it is.
 /// - **Each call makes a fresh ECDH key pair and a fresh random salt**, also for the same
 ///   subscription and the same plaintext (E-30, E-32, E-33). Neither ever comes from the caller.
 /// - `out` is cleared first, so that a buffer can be reused; after an error it is empty.

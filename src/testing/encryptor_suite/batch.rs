@@ -1,6 +1,6 @@
 //! One message for several subscriptions.
 
-use super::{Receiver, assert_fresh, octets, plaintext};
+use super::{Message, Receiver, assert_fresh, octets, plaintext};
 use crate::engine::encryption::{EncryptError, Encryptor, Lane};
 use crate::message::Payload;
 use crate::subscription::SubscriptionKeys;
@@ -16,8 +16,8 @@ pub fn a_batch_fills_every_lane(encryptor: &dyn Encryptor) {
         let mut lanes = lanes(&keys[..count]);
         encryptor.encrypt_batch(&plaintext(100), &mut lanes);
         for (at, (lane, receiver)) in lanes.iter().zip(&receivers).enumerate() {
-            assert!(matches!(lane.result, Some(Ok(_))), "lane {at} of {count}: {lane:?}");
-            assert_eq!(receiver.decrypt(&lane.out), Ok(octets(100)), "lane {at} of {count}");
+            let Some(Ok(encoded)) = &lane.result else { panic!("lane {at} of {count}: {lane:?}") };
+            assert_eq!(receiver.open(encoded, &lane.out), Ok(octets(100)), "lane {at} of {count}");
         }
     }
 }
@@ -27,13 +27,13 @@ pub fn a_batch_fills_every_lane(encryptor: &dyn Encryptor) {
 pub fn every_lane_has_its_own_key_and_salt(encryptor: &dyn Encryptor) {
     let (_, mut keys) = receivers();
     keys[7] = keys[0].clone();
-    let mut bodies = Vec::new();
+    let mut messages = Vec::new();
     for _ in 0..2 {
         let mut lanes = lanes(&keys);
         encryptor.encrypt_batch(&plaintext(9), &mut lanes);
-        bodies.extend(lanes.into_iter().map(|lane| lane.out));
+        messages.extend(lanes.into_iter().map(message));
     }
-    assert_fresh(&bodies);
+    assert_fresh(&messages);
 }
 
 /// More than the limit is refused in every lane, and leaves every buffer empty (E-27). Says
@@ -50,6 +50,12 @@ pub fn a_batch_refuses_too_much_in_every_lane(encryptor: &dyn Encryptor) {
         let refused = matches!(lane.result, Some(Err(EncryptError::TooLarge { .. })));
         assert!(refused && lane.out.is_empty(), "lane {at}: {lane:?}");
     }
+}
+
+/// What is in a lane after its batch.
+fn message(lane: Lane<'_>) -> Message {
+    let Some(Ok(encoded)) = lane.result else { panic!("a lane failed: {lane:?}") };
+    Message { encoded, body: lane.out }
 }
 
 fn receivers() -> (Vec<Receiver>, Vec<SubscriptionKeys>) {

@@ -127,8 +127,8 @@ impl PushServiceBuilder {
     /// speaks with browsers over its WebSocket: see [`PushService::websocket_url`]. Default: as
     /// strict as the strictest vendor, and for [`UserAgent`](crate::testing::UserAgent)s only.
     ///
-    /// The rules are those of autopush 1.83, measured; in particular `aesgcm` is taken, `sub` is
-    /// not looked at, and a subscription without a key ([`PushService::subscribe`]) takes messages
+    /// The rules are those of autopush 1.83, measured; in particular VAPID may be in the form of
+    /// its drafts, `sub` is not looked at, and a subscription without a key ([`PushService::subscribe`]) takes messages
     /// without VAPID, too.
     #[cfg(feature = "testing-browser")]
     pub const fn mozilla(mut self) -> Self {

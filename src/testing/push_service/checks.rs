@@ -8,6 +8,8 @@ use http::header::{
 use http::request::Parts;
 
 use super::violation::Violation;
+use crate::testing::DecryptError;
+use crate::testing::user_agent::Fields;
 
 /// A service need not take more (RFC 8030 section 7.2).
 pub(super) const MAX_BODY: usize = 4096;
@@ -124,12 +126,23 @@ fn check_coding(headers: &HeaderMap, body: &Body) -> Result<(), Violation> {
     match text(headers, &CONTENT_ENCODING) {
         None if body.length == 0 => Ok(()),
         None => Err(Violation::ContentEncodingMissing),
-        Some("aes128gcm") if body.length > 0 => check_legacy(headers),
+        Some("aes128gcm") if body.length > 0 => check_no_legacy(headers),
+        Some("aesgcm") if body.length > 0 => check_legacy(headers),
         Some(_) => Err(Violation::ContentEncoding),
     }
 }
 
+/// E-53: what browsers need to open it.
 fn check_legacy(headers: &HeaderMap) -> Result<(), Violation> {
+    match Fields::parse(headers) {
+        Ok(fields) if fields.dh.len() == 65 => Ok(()),
+        Err(DecryptError::EncryptionField) => Err(Violation::LegacyEncryption),
+        _ => Err(Violation::LegacyCryptoKey),
+    }
+}
+
+/// V-31.
+fn check_no_legacy(headers: &HeaderMap) -> Result<(), Violation> {
     let has = |name, parameter| {
         let parameters = text(headers, name).unwrap_or_default();
         parameters.split([',', ';']).any(|part| part.trim_start().starts_with(parameter))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 
-use crate::testing::{DecryptError, UserAgent};
+use crate::testing::DecryptError;
 
 /// A message that reached its user agent.
 #[derive(Clone)]
@@ -75,11 +75,6 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    /// What the user agent makes of it.
-    pub(super) fn open(&self, agent: &UserAgent) -> Result<Option<Vec<u8>>, DecryptError> {
-        agent.receive(&self.headers, &self.body)
-    }
-
     pub(super) fn into_received(self, payload: Result<Option<Vec<u8>>, DecryptError>) -> Received {
         Received { headers: self.headers, ttl: self.ttl, payload }
     }

@@ -21,7 +21,7 @@ mod coding;
 mod refusal;
 mod vapid;
 
-pub(super) use self::coding::stripped;
+pub(super) use self::coding::{delivered, stripped};
 pub(super) use self::vapid::Signatures;
 
 impl Service {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::PrivateKeyDer;
@@ -26,6 +26,8 @@ impl Tls {
 
     fn make(http1_only: bool) -> Result<Self, Box<dyn StdError + Send + Sync>> {
         let mut authority = CertificateParams::new(Vec::new())?;
+        // OpenSSL takes a certificate for self-signed whose issuer has its own name.
+        authority.distinguished_name.push(DnType::CommonName, "webpush-channels test authority");
         authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let authority_key = KeyPair::generate()?;
@@ -33,7 +35,10 @@ impl Tls {
         let issuer = Issuer::new(authority, authority_key);
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let key = KeyPair::generate()?;
-        let certificate = CertificateParams::new(names)?.signed_by(&key, &issuer)?;
+        let mut server = CertificateParams::new(names)?;
+        // Python 3.13 demands it.
+        server.use_authority_key_identifier_extension = true;
+        let certificate = server.signed_by(&key, &issuer)?;
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         // The plain builder panics where a program enables two providers.
         let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))

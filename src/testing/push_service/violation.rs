@@ -37,7 +37,7 @@ violations! {
     BodyTruncated = 400, None, "the body ended early";
     /// A browser's WebSocket frame is none of the protocol, or comes before its `hello`.
     BrowserFrame = 400, None, "the WebSocket frame is no message of the push protocol";
-    /// `Content-Encoding` is not exactly `aes128gcm`, or stands without a body (E-29, H-12).
+    /// `Content-Encoding` is neither `aes128gcm` nor the legacy `aesgcm`, or stands without a body (E-29, H-12).
     ContentEncoding = 400, Some(110), "Unknown Content-Encoding header";
     /// A body without `Content-Encoding` (E-29).
     ContentEncodingMissing = 400, Some(110), "Missing Content-Encoding header";
@@ -55,6 +55,11 @@ violations! {
     Expect = 400, None, "Expect is not supported";
     /// The subscription was removed.
     Gone = 410, Some(106), "No such subscription";
+    /// `Crypto-Key` is not what `aesgcm` needs: one entry with a `dh` of 65 octets, of the `keyid`
+    /// that `Encryption` names (E-53).
+    LegacyCryptoKey = 400, Some(110), "Missing dh value in Crypto-Key header";
+    /// `Encryption` is not what `aesgcm` needs: one entry with a salt of 16 octets (E-53).
+    LegacyEncryption = 400, Some(110), "Missing salt value in Encryption header";
     /// The id of a message that this service never made.
     MessageId = 400, None, "Invalid message ID";
     /// Neither POST to a subscription nor DELETE of a message (H-1).
@@ -79,7 +84,8 @@ violations! {
     VapidContact = 403, Some(109), "Invalid VAPID token: sub must be a mailto: or https: URI with a public host";
     /// `exp` has passed (V-5); there is no leeway.
     VapidExpired = 403, Some(109), "ExpiredSignature";
-    /// The header is not `vapid t=..., k=...` (V-10).
+    /// The header is not `vapid t=..., k=...` (V-10), nor, beside `aesgcm`, `WebPush` with a
+    /// `p256ecdsa` in `Crypto-Key` (V-30).
     VapidHeader = 401, Some(109), "Authorization must be vapid t=<token>, k=<key>";
     /// `k` is not an uncompressed point on P-256 (V-10).
     VapidKey = 403, Some(109), "Invalid VAPID public key";

@@ -11,7 +11,7 @@ use crate::{AuthSecret, PublicKey};
 
 /// Salt, record size and the length of the key id.
 const FIXED_HEADER: usize = 21;
-const TAG: usize = 16;
+pub(super) const TAG: usize = 16;
 /// A P-256 point, uncompressed.
 const POINT: usize = 65;
 
@@ -25,30 +25,54 @@ pub enum DecryptError {
     /// The tag does not fit: other keys, another salt, or a changed or cut record (E-44).
     #[error("authentication failed: the record was made for other keys, or was changed or cut")]
     Authentication,
-    /// `Content-Encoding` is not exactly `aes128gcm` (E-46).
-    #[error("a message has the one content coding aes128gcm")]
+    /// `Content-Encoding` is neither exactly `aes128gcm` (E-46) nor exactly the legacy `aesgcm`.
+    #[error("a message has one content coding, aes128gcm or aesgcm")]
     ContentEncoding,
+    /// `Crypto-Key` does not have exactly one entry with a `dh` for an `aesgcm` body, or that has
+    /// another `keyid` than the salt (E-53).
+    #[error("aesgcm needs one Crypto-Key field with one dh in base64url, of the keyid that Encryption names")]
+    CryptoKeyField,
     /// The last non-zero octet of the only record is not 0x02 (E-41).
     #[error("the only record must end in the delimiter 0x02 and zeros, found 0x{found:02x}")]
     Delimiter {
         /// The octet that stands in the delimiter's place.
         found: u8,
     },
+    /// `Encryption` is not exactly one entry with a salt of 16 octets for an `aesgcm` body (E-53).
+    #[error("aesgcm needs one Encryption field of one entry, with a salt of 16 octets in base64url")]
+    EncryptionField,
     /// The body ends within its header (E-42).
     #[error("the body ends within its header, after {octets} octets")]
     HeaderTruncated {
         /// Octets found.
         octets: usize,
     },
-    /// The key id does not have the length of an uncompressed point (E-42).
-    #[error("the key id must be a public key of 65 octets, this one has {octets}")]
+    /// The key id, or `dh`, does not have the length of an uncompressed point (E-42).
+    #[error("the key id (of aesgcm: dh) must be a public key of 65 octets, this one has {octets}")]
     KeyIdLength {
         /// Octets announced.
         octets: usize,
     },
-    /// The key id is not an uncompressed point on P-256 (E-42).
-    #[error("the key id is not an uncompressed point on P-256")]
+    /// The key id, or `dh`, is not an uncompressed point on P-256 (E-42).
+    #[error("the key id (of aesgcm: dh) is not an uncompressed point on P-256")]
     KeyIdNotAPoint,
+    /// An octet of the padding of an `aesgcm` record is not zero (E-52).
+    #[error("the padding of an aesgcm record must be zeros")]
+    LegacyPadding,
+    /// An `aesgcm` record says that it has more padding than octets (E-52).
+    #[error("the record announces {padding} octets of padding and has {octets}")]
+    LegacyPaddingLength {
+        /// Octets announced.
+        padding: usize,
+        /// Octets after the length of the padding.
+        octets: usize,
+    },
+    /// An `aesgcm` body cannot hold the length of its padding and a tag (E-52).
+    #[error("an aesgcm body has at least 18 octets, this one has {octets}")]
+    LegacyTooShort {
+        /// Octets found.
+        octets: usize,
+    },
     /// The body goes on after one full record (E-45).
     #[error("a message is one record, this body goes on after {rs} octets")]
     MoreThanOneRecord {
@@ -85,7 +109,7 @@ pub(super) fn decrypt(
     body: &[u8],
 ) -> Result<Vec<u8>, DecryptError> {
     let body = Body::parse(body)?;
-    let sender = body.sender()?;
+    let sender = sender(body.key_id)?;
     body.check_single_record()?;
     let shared = private.diffie_hellman(&sender);
     let input = keying_material(auth, shared.raw_secret_bytes(), public.as_bytes(), body.key_id);
@@ -115,18 +139,6 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// The sender's public key. Compressed and hybrid forms are refused before the library, which
-    /// would take them (E-5).
-    fn sender(&self) -> Result<p256::PublicKey, DecryptError> {
-        match self.key_id {
-            [0x04, ..] if self.key_id.len() == POINT => {
-                p256::PublicKey::from_sec1_bytes(self.key_id).map_err(|_| DecryptError::KeyIdNotAPoint)
-            }
-            key_id if key_id.len() == POINT => Err(DecryptError::KeyIdNotAPoint),
-            key_id => Err(DecryptError::KeyIdLength { octets: key_id.len() }),
-        }
-    }
-
     /// RFC 8291 section 4: one record, and a record size that exceeds it.
     fn check_single_record(&self) -> Result<(), DecryptError> {
         let (octets, rs) = (self.records.len(), self.rs);
@@ -140,6 +152,18 @@ impl<'a> Body<'a> {
     }
 }
 
+/// The sender's public key. Compressed and hybrid forms are refused before the library, which would
+/// take them (E-5).
+pub(super) fn sender(key: &[u8]) -> Result<p256::PublicKey, DecryptError> {
+    match key {
+        [0x04, ..] if key.len() == POINT => {
+            p256::PublicKey::from_sec1_bytes(key).map_err(|_| DecryptError::KeyIdNotAPoint)
+        }
+        _ if key.len() == POINT => Err(DecryptError::KeyIdNotAPoint),
+        _ => Err(DecryptError::KeyIdLength { octets: key.len() }),
+    }
+}
+
 /// IKM of RFC 8291 section 3.4.
 fn keying_material(auth: &AuthSecret, shared: &[u8], to: &[u8], from: &[u8]) -> Zeroizing<[u8; 32]> {
     let key = hmac(auth.as_bytes(), &[shared]);
@@ -147,9 +171,9 @@ fn keying_material(auth: &AuthSecret, shared: &[u8], to: &[u8], from: &[u8]) -> 
 }
 
 /// The content encryption key and the nonce of a body (RFC 8188 sections 2.2 and 2.3).
-struct ContentKey {
-    cipher: Aes128Gcm,
-    nonce: Zeroizing<[u8; 12]>,
+pub(super) struct ContentKey {
+    pub(super) cipher: Aes128Gcm,
+    pub(super) nonce: Zeroizing<[u8; 12]>,
 }
 
 impl ContentKey {
@@ -164,7 +188,7 @@ impl ContentKey {
     }
 
     /// Opens the record of this number; what comes out is still padded.
-    fn open(&self, number: u32, record: &[u8]) -> Result<Vec<u8>, DecryptError> {
+    pub(super) fn open(&self, number: u32, record: &[u8]) -> Result<Vec<u8>, DecryptError> {
         let short = DecryptError::RecordTooShort { octets: record.len() };
         let (sealed, tag) = record.split_last_chunk::<TAG>().ok_or(short)?;
         let mut nonce = *self.nonce;
@@ -188,7 +212,7 @@ fn unpad(record: &[u8], delimiter: u8) -> Result<usize, DecryptError> {
     }
 }
 
-fn hmac(key: &[u8], parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+pub(super) fn hmac(key: &[u8], parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     for part in parts {
         mac.update(part);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
-use webpush_channels::engine::encryption::{AwsLc, Encryptor, RustCrypto};
+use webpush_channels::engine::encryption::{AwsLc, Ece, EceAesGcm, Encryptor, RustCrypto};
 use webpush_channels::engine::vapid::{Vapid, VapidKey};
 use webpush_channels::sender::Sender;
 use webpush_channels::testing::PushService;
@@ -63,12 +63,18 @@ async fn a_browser_opens_what_every_encryptor_makes() {
         let subscription = subscribe(&browser, &key).await?;
 
         let mut wanted: Vec<Value> = Vec::new();
-        let encryptors: [Arc<dyn Encryptor>; 2] =
-            [Arc::new(AwsLc::default()), Arc::new(RustCrypto::default())];
+        // The last in the legacy coding.
+        let encryptors: [Arc<dyn Encryptor>; 4] = [
+            Arc::new(AwsLc::default()),
+            Arc::new(RustCrypto::default()),
+            Arc::new(Ece::default()),
+            Arc::new(EceAesGcm::default()),
+        ];
         for encryptor in encryptors {
             story.step("send payloads of every kind");
+            let longest = encryptor.max_plaintext_len();
             let sender = sender(&key, encryptor)?;
-            for message in messages()? {
+            for message in messages(longest)? {
                 let sent = sender.send(&subscription, &message).await;
                 assert!(sent.outcome.is_accepted(), "{sent:?}");
                 wanted.push(seen(message.payload()));
@@ -107,9 +113,9 @@ fn sender(key: &VapidKey, encryptor: Arc<dyn Encryptor>) -> Result<Sender, Failu
 }
 
 /// None, one octet, all octets, text, and the longest; padded in each way.
-fn messages() -> Result<Vec<Message>, Failure> {
+fn messages(longest: usize) -> Result<Vec<Message>, Failure> {
     let payloads: [Vec<u8>; 4] =
-        [vec![0], (0..=255).collect(), "Gr\u{fc}\u{df}e \u{1f514}".into(), vec![b'x'; 3993]];
+        [vec![0], (0..=255).collect(), "Gr\u{fc}\u{df}e \u{1f514}".into(), vec![b'x'; longest]];
     let mut messages = vec![Message::new(Payload::empty(), Ttl::hours(1))];
     for payload in payloads {
         for padding in [Padding::None, Padding::default(), Padding::Fixed(4096)] {

@@ -4,8 +4,9 @@ use std::fmt;
 use std::num::NonZeroU16;
 
 use ece::EcKeyComponents;
+use ece::legacy::{AesGcmEncryptedBlock, decrypt_aesgcm};
 use webpush_channels::engine::encryption::{Encoded, Encryptor, Plaintext};
-use webpush_channels::testing::UserAgent;
+use webpush_channels::testing::{DecryptError, UserAgent};
 use webpush_channels::{Padding, Payload, SubscriptionKeys};
 
 /// A receiver whose private key foreign code can have too. For tests: the keys are published here.
@@ -48,14 +49,34 @@ impl Receiver {
         self.agent.keys()
     }
 
-    /// What Mozilla's `ece` opens a body to.
+    /// What Mozilla's `ece` opens a message to.
     ///
     /// # Errors
     ///
     /// Why it does not.
-    pub fn open_with_ece(&self, body: &[u8]) -> ece::Result<Vec<u8>> {
+    ///
+    /// # Panics
+    ///
+    /// When the message is in a coding that `ece` does not know.
+    pub fn open_with_ece(&self, message: &Message) -> ece::Result<Vec<u8>> {
         let components = EcKeyComponents::new(&self.private[..], self.keys().p256dh().as_bytes());
-        ece::decrypt(&components, &self.auth, body)
+        match &message.encoded {
+            Encoded::Aes128Gcm => ece::decrypt(&components, &self.auth, &message.body),
+            Encoded::AesGcm { salt, dh } => {
+                let block = AesGcmEncryptedBlock::new(dh, salt, 4096, message.body.clone())?;
+                decrypt_aesgcm(&components, &self.auth, &block)
+            }
+            other => panic!("ece does not know {other:?}"),
+        }
+    }
+
+    /// What this project's user agent opens a message to.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not.
+    pub fn open(&self, message: &Message) -> Result<Vec<u8>, DecryptError> {
+        self.agent.open(&message.encoded, &message.body)
     }
 }
 
@@ -78,18 +99,26 @@ pub fn content(len: usize) -> Vec<u8> {
 /// The two ways in which a message is sent: as long as it is, and in the default buckets.
 pub const PADDINGS: [Padding; 2] = [Padding::None, Padding::MultipleOf(NonZeroU16::new(256).expect("not 0"))];
 
-/// The body that an encryptor makes.
+/// What an encryptor made.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The coding, and what it needs beside the body.
+    pub encoded: Encoded,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Encrypts.
 ///
 /// # Panics
 ///
-/// When it makes none.
+/// When the encryptor refuses.
 #[must_use]
-pub fn seal(encryptor: &dyn Encryptor, to: &Receiver, content: Vec<u8>, padding: Padding) -> Vec<u8> {
+pub fn seal(encryptor: &dyn Encryptor, to: &Receiver, content: Vec<u8>, padding: Padding) -> Message {
     let payload = Payload::new(content).expect("at most 3993 octets");
     let plaintext = Plaintext::new(&payload, padding, encryptor.max_plaintext_len()).expect("it fits");
     let mut body = Vec::new();
     let encoded = encryptor.encrypt(&to.keys(), &plaintext, &mut body).expect("keys that were checked");
-    assert!(matches!(encoded, Encoded::Aes128Gcm));
     assert!(body.len() <= 4096, "{} octets", body.len());
-    body
+    Message { encoded, body }
 }

@@ -1,8 +1,8 @@
 //! The headers that say how a body is encrypted: of RFC 8291, and of the draft before it
 //! (draft-ietf-webpush-encryption-04).
 
-use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, HeaderName};
+use http::{HeaderMap, HeaderValue};
 
 use super::refusal::Refusal;
 use crate::testing::push_service::checks::{CRYPTO_KEY, ENCRYPTION, text};
@@ -100,6 +100,18 @@ pub(super) fn find(header: &str, name: &str) -> Result<Option<String>, Malformed
         }
     }
     Ok(found)
+}
+
+/// What a browser gets of a message's headers.
+pub(in crate::testing::push_service) fn delivered(headers: &HeaderMap) -> HeaderMap {
+    let mut delivered = headers.clone();
+    for name in [CRYPTO_KEY, ENCRYPTION] {
+        let value = text(headers, &name).map(stripped);
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+            delivered.insert(name, value);
+        }
+    }
+    delivered
 }
 
 /// A header without quotes and padding, as browsers get it.
