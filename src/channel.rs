@@ -9,6 +9,7 @@ use futures_core::Stream;
 use futures_util::stream;
 
 mod broadcast;
+mod content;
 mod driver;
 mod durable;
 mod encryption;

@@ -29,6 +29,7 @@ pub use self::urgency::{Urgency, UrgencyError};
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Message {
     payload: Payload,
+    fallback: Option<Payload>,
     ttl: Ttl,
     urgency: Urgency,
     collapse_key: Option<CollapseKey>,
@@ -40,7 +41,14 @@ impl Message {
     /// other.
     #[must_use]
     pub fn new(payload: Payload, ttl: Ttl) -> Self {
-        Self { payload, ttl, urgency: Urgency::default(), collapse_key: None, padding: Padding::default() }
+        Self {
+            payload,
+            fallback: None,
+            ttl,
+            urgency: Urgency::default(),
+            collapse_key: None,
+            padding: Padding::default(),
+        }
     }
 
     /// The same message with another urgency.
@@ -58,6 +66,32 @@ impl Message {
         self
     }
 
+    /// The same message with a smaller payload for subscriptions that do not take the first.
+    ///
+    /// It is sent where the payload, padded as the message asks, is longer than the encryptor or
+    /// the subscription takes, and when a push service refuses the payload as too large (413): at
+    /// once, encrypted with a fresh key and salt (E-34). What the refusal taught is remembered for
+    /// the subscription, so that the next broadcast begins with the fallback (Q-M5). Where its own
+    /// padding would make it too long, it has none.
+    ///
+    /// A fallback that is not shorter than the payload is never sent. An empty one is: without a
+    /// body, it only wakes the service worker up.
+    ///
+    /// ```
+    /// use webpush_channels::{Message, Payload, Ttl};
+    ///
+    /// let article = "a very long article ".repeat(180);
+    /// let message = Message::new(Payload::new(article)?, Ttl::hours(4))
+    ///     .with_fallback(Payload::new("article 4711")?);
+    /// assert_eq!(message.fallback().map(Payload::len), Some(12));
+    /// # Ok::<(), webpush_channels::PayloadError>(())
+    /// ```
+    #[must_use]
+    pub fn with_fallback(mut self, payload: Payload) -> Self {
+        self.fallback = Some(payload);
+        self
+    }
+
     /// The same message with another padding.
     #[must_use]
     pub const fn with_padding(mut self, padding: Padding) -> Self {
@@ -69,6 +103,12 @@ impl Message {
     #[must_use]
     pub const fn payload(&self) -> &Payload {
         &self.payload
+    }
+
+    /// What is sent where the payload is too large.
+    #[must_use]
+    pub const fn fallback(&self) -> Option<&Payload> {
+        self.fallback.as_ref()
     }
 
     /// How long the push service may keep it.

@@ -183,8 +183,11 @@ pub enum SkipReason {
     /// The subscription is bound to a VAPID key that this sender does not have, or waits for its
     /// client to subscribe anew.
     NeedsRenewal,
-    /// The subscription asks for a content coding that the encryptor does not write.
+    /// The subscription asks for a content coding that no encryptor of this sender writes.
     Coding,
+    /// The broadcast leaves it out: by its filter, by its exceptions, or because there is no
+    /// payload for it.
+    Filtered,
     /// The subscription was removed between the first attempt and a retry.
     Removed,
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request};
 use tokio::time::Instant;
 
+mod fitting;
 pub(crate) mod origin;
 mod request;
 mod retry;
@@ -15,16 +16,21 @@ pub(crate) mod trial;
 
 pub use self::retry::RetryPolicy;
 
+pub(crate) use self::fitting::{Fitted, Fitting};
 use self::origin::{OriginState, Origins};
-pub(crate) use self::request::{Job, Prepared, plaintext};
+pub(crate) use self::request::{Job, Prepared};
 pub(crate) use self::retry::later;
 pub(crate) use self::shares::Shares;
 use self::trial::{Made, Settled, Step, Trial};
 use crate::engine::encryption::{Encryption, Encryptor};
 use crate::engine::response::{self, Classified};
 use crate::engine::vapid::Keyring;
+use crate::store::{Change, Coding, Entry};
 use crate::transport::{Transport, TransportError};
-use crate::{Clock, EndpointPolicy, Message, Outcome, ResponseDetail, Subscription, SystemClock, Ttl};
+use crate::{
+    Clock, EndpointPolicy, KeyId, Message, Outcome, ResponseDetail, SkipReason, Subscription, SystemClock,
+    Ttl,
+};
 
 /// Sends messages to single subscriptions, and is what channels send with.
 ///
@@ -63,13 +69,17 @@ pub struct Sent {
     pub detail: Option<ResponseDetail>,
     /// How many requests were made.
     pub attempts: u8,
+    /// What the answers taught about the subscription, at most two changes. Where it is in a store,
+    /// [`apply`](crate::store::SubscriptionStore::apply) them there.
+    pub changes: Vec<Change>,
 }
 
 /// What all attempts share.
 pub(crate) struct Core {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) content_type: Option<HeaderValue>,
-    pub(crate) encryptor: Arc<dyn Encryptor>,
+    encryptor: Arc<dyn Encryptor>,
+    legacy_encryptor: Option<Arc<dyn Encryptor>>,
     pub(crate) keyring: Keyring,
     pub(crate) origins: Origins,
     pub(crate) policy: EndpointPolicy,
@@ -79,6 +89,14 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    /// What encrypts in this coding.
+    pub(crate) const fn encryptor(&self, coding: Coding) -> Option<&Arc<dyn Encryptor>> {
+        match coding {
+            Coding::Aes128Gcm => Some(&self.encryptor),
+            Coding::AesGcm => self.legacy_encryptor.as_ref(),
+        }
+    }
+
     /// A number from 0 to 1, for jitter.
     pub(crate) fn draw(&self) -> f64 {
         self.rng.lock().expect("no panic while drawing").f64()
@@ -108,6 +126,7 @@ impl fmt::Debug for Core {
         f.debug_struct("Sender")
             .field("transport", &self.transport)
             .field("encryptor", &self.encryptor)
+            .field("legacy_encryptor", &self.legacy_encryptor)
             .field("keyring", &self.keyring)
             .field("policy", &self.policy)
             .field("retry", &self.retry)
@@ -122,6 +141,7 @@ impl Sender {
             clock: Arc::new(SystemClock::new()),
             content_type: None,
             encryptor: Encryption::fastest(),
+            legacy_encryptor: Encryption::legacy(),
             keyring: keyring.into(),
             per_origin: 1024,
             policy: EndpointPolicy::public_internet(),
@@ -137,16 +157,73 @@ impl Sender {
     ///
     /// A pause that other messages brought about is not waited for: this one asks for itself.
     ///
+    /// The subscription takes the usual coding, and nothing else is known of it.
+    /// [`send_to`](Self::send_to) is for those in a store.
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future abandons the message: it may have been accepted or not.
     pub async fn send(&self, subscription: &Subscription, message: &Message) -> Sent {
+        self.send_as(&Recipient::of(subscription), message).await
+    }
+
+    /// Sends `message` to one stored subscription as [`send`](Self::send) does, in its coding, with
+    /// its VAPID key and within its payload limit, and does not send to one that waits for renewal.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use webpush_channels::engine::vapid::{Vapid, VapidKey};
+    /// use webpush_channels::sender::Sender;
+    /// use webpush_channels::store::{Change, MemoryStore, NewEntry, SubscriptionStore as _};
+    /// use webpush_channels::testing::{StubReply, StubTransport, UserAgent};
+    /// use webpush_channels::{Message, Payload, Ttl, UserId};
+    ///
+    /// # let vapid = Vapid::new(VapidKey::generate()?, "mailto:ops@example.org".parse()?);
+    /// # let transport = StubTransport::new();
+    /// # let store = MemoryStore::new();
+    /// # let ada = UserId::new("ada")?;
+    /// # let phone = UserAgent::new().subscribe("https://push.example.net/p/1".parse()?);
+    /// # store.put(&[NewEntry::new(ada.clone(), phone)]).await?;
+    /// # transport.script_all([StubReply::status(http::StatusCode::PAYLOAD_TOO_LARGE)]);
+    /// # let sender = Sender::builder(vapid, transport).build();
+    /// let message = Message::new(Payload::new("an article ".repeat(300))?, Ttl::hours(1))
+    ///     .with_fallback(Payload::new("article 4711")?);
+    /// for entry in store.subscriptions(&ada).await? {
+    ///     let sent = sender.send_to(&entry, &message).await;
+    ///     let changes: Vec<_> = sent.changes.iter().map(|change| (entry.reference(), *change)).collect();
+    ///     store.apply(&changes).await?;
+    /// #   assert!(sent.outcome.is_accepted());
+    /// #   assert_eq!((sent.attempts, &*sent.changes), (2, &[Change::LimitPayload(3583)][..]));
+    /// }
+    /// # assert_eq!(store.subscriptions(&ada).await?[0].payload_limit, Some(3583));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`send`](Self::send).
+    pub async fn send_to(&self, entry: &Entry, message: &Message) -> Sent {
+        let Entry { subscription, key, coding, payload_limit, needs_renewal, .. } = entry;
+        let recipient = Recipient {
+            subscription,
+            key: *key,
+            coding: *coding,
+            payload_limit: *payload_limit,
+            needs_renewal: *needs_renewal,
+        };
+        self.send_as(&recipient, message).await
+    }
+
+    async fn send_as(&self, to: &Recipient<'_>, message: &Message) -> Sent {
         let mut trial = Trial::default();
-        let settled = match trial::refusal(&self.core, subscription, None, false) {
+        let settled = match trial::refusal(&self.core, to.subscription, to.key, to.needs_renewal) {
             Some(outcome) => Settled::new(outcome),
-            None => self.attempts(subscription, message, &mut trial).await,
+            None => self.attempts(to, message, &mut trial).await,
         };
         Sent {
+            changes: settled.changes().into_iter().flatten().collect(),
             outcome: settled.outcome,
             detail: settled.detail.map(|detail| *detail),
             attempts: trial.attempts,
@@ -157,18 +234,20 @@ impl Sender {
         &self.core
     }
 
-    async fn attempts(&self, subscription: &Subscription, message: &Message, trial: &mut Trial) -> Settled {
+    async fn attempts(&self, to: &Recipient<'_>, message: &Message, trial: &mut Trial) -> Settled {
         let core = &*self.core;
-        let Some(plaintext) = plaintext(core, message, None) else {
-            return Settled::new(Outcome::TooLarge);
-        };
+        let subscription = to.subscription;
         let origin = core.origins.of(subscription.endpoint());
         loop {
+            let (fitting, Fitted { plaintext, has_fallback }) = match to.fit(core, message, trial) {
+                Ok(fitted) => fitted,
+                Err(settled) => return settled,
+            };
             let now = Instant::now();
             let Some(ttl) = trial.ttl_left(message.ttl(), now) else {
                 return trial.expire();
             };
-            let Some(vapid) = trial.vapid(core, None) else {
+            let Some(vapid) = trial.vapid(core, to.key) else {
                 return trial.settle(Outcome::KeyMismatch);
             };
             if let Some(stop) = origin.stopped(vapid.key_id(), now) {
@@ -176,18 +255,27 @@ impl Sender {
             }
             let content_type = core.content_type.as_ref();
             let job = Job { subscription, vapid, ttl, message, content_type, broadcast: None };
-            let Ok(Prepared { request, generation }) = job.prepare(&*core.encryptor, &plaintext) else {
+            let Ok(Prepared { request, generation }) = job.prepare(fitting.encryptor, &plaintext) else {
                 return trial.engine_failed();
             };
-            trial.begin(now);
             let body_len = request.body().len();
+            // Some encryptors pad by a rule of their own.
+            if !fitting.takes(body_len) {
+                if has_fallback {
+                    trial.refused = true;
+                    continue;
+                }
+                return trial.settle(Outcome::TooLarge);
+            }
+            trial.begin(now);
             let classified = core.exchange(&origin, subscription, ttl, request).await;
             let made = Made {
                 vapid,
-                bound: None,
+                bound: to.key,
                 generation,
                 has_topic: message.collapse_key().is_some(),
                 body_len,
+                has_fallback,
                 subscription,
             };
             match trial.judge(core, &origin, &made, classified, Instant::now()) {
@@ -203,12 +291,45 @@ impl Sender {
     }
 }
 
+/// What is known of whom a message goes to.
+#[derive(Debug)]
+struct Recipient<'a> {
+    subscription: &'a Subscription,
+    key: Option<KeyId>,
+    coding: Coding,
+    payload_limit: Option<u16>,
+    needs_renewal: bool,
+}
+
+impl<'a> Recipient<'a> {
+    const fn of(subscription: &'a Subscription) -> Self {
+        let (key, payload_limit) = (None, None);
+        Self { subscription, key, coding: Coding::Aes128Gcm, payload_limit, needs_renewal: false }
+    }
+
+    /// What is encrypted next.
+    fn fit<'c>(
+        &self,
+        core: &'c Core,
+        message: &Message,
+        trial: &mut Trial,
+    ) -> Result<(Fitting<'c>, Fitted), Settled> {
+        let limit = trial.limit.or(self.payload_limit);
+        let Some(fitting) = core.fitting(self.coding, limit, trial.refused) else {
+            return Err(trial.settle(Outcome::Skipped(SkipReason::Coding)));
+        };
+        let fitted = fitting.choose(message.payload(), message);
+        fitted.map(|fitted| (fitting, fitted)).ok_or_else(|| trial.settle(Outcome::TooLarge))
+    }
+}
+
 /// A [`Sender`] in the making. Everything has a default but the keys and the transport.
 #[derive(Debug)]
 pub struct SenderBuilder {
     clock: Arc<dyn Clock>,
     content_type: Option<HeaderValue>,
     encryptor: Arc<dyn Encryptor>,
+    legacy_encryptor: Option<Arc<dyn Encryptor>>,
     keyring: Keyring,
     per_origin: usize,
     policy: EndpointPolicy,
@@ -222,6 +343,14 @@ impl SenderBuilder {
     #[must_use]
     pub fn encryptor(mut self, encryptor: impl Encryptor) -> Self {
         self.encryptor = Arc::new(encryptor);
+        self
+    }
+
+    /// Another encryptor than [`Encryption::legacy`] for subscriptions that ask for the legacy coding
+    /// ([`Coding::AesGcm`]). Without any they are [skipped](SkipReason::Coding).
+    #[must_use]
+    pub fn legacy_encryptor(mut self, encryptor: impl Encryptor) -> Self {
+        self.legacy_encryptor = Some(Arc::new(encryptor));
         self
     }
 
@@ -282,6 +411,7 @@ impl SenderBuilder {
                 clock: self.clock,
                 content_type: self.content_type,
                 encryptor: self.encryptor,
+                legacy_encryptor: self.legacy_encryptor,
                 keyring: self.keyring,
                 origins: Origins::new(self.per_origin),
                 policy: self.policy,

@@ -8,15 +8,20 @@ mod temp;
 
 use std::error::Error as _;
 use std::fs;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::Connection;
 use temp::TempDir;
+use webpush_channels::store::journal::{Begun, Journal as _, NewBroadcast, WorkerId};
 use webpush_channels::store::{
-    NewEntry, Put, SqliteFileError, SqliteStore, StoreError, StoreErrorKind, SubscriptionStore,
+    Audience, NewEntry, Put, SqliteFileError, SqliteStore, StoreError, StoreErrorKind, SubscriptionStore,
 };
-use webpush_channels::{AuthSecret, ChannelName, PublicKey, Subscription, SubscriptionKeys, UserId};
+use webpush_channels::{
+    AuthSecret, BroadcastId, ChannelName, Message, Payload, PublicKey, Subscription, SubscriptionKeys, Ttl,
+    UserId,
+};
 
 const P256DH: &str =
     "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
@@ -136,9 +141,35 @@ async fn a_database_for_later_programs_is_refused_with_both_numbers() {
     store.close().await.unwrap();
 
     sql(&path, "UPDATE meta SET value = 8 WHERE name = 'min_reader'");
-    refused_with(&path, SqliteFileError::Newer { needed: 8, known: 1 }).await;
+    refused_with(&path, SqliteFileError::Newer { needed: 8, known: 2 }).await;
     let text = advice(&refused(&path).await);
-    assert!(text.contains("schema 8") && text.contains("knows 1"), "{text}");
+    assert!(text.contains("schema 8") && text.contains("knows 2"), "{text}");
+}
+
+#[tokio::test]
+async fn a_database_of_an_earlier_program_is_brought_up_to_date() {
+    let dir = TempDir::new();
+    let path = made(&dir).await;
+    sql(
+        &path,
+        "ALTER TABLE broadcasts DROP COLUMN fallback; UPDATE meta SET value = 1 WHERE name = 'schema'",
+    );
+    sql(&path, "PRAGMA user_version = 1");
+    let store = SqliteStore::open(&path).await.unwrap();
+    assert_eq!(store.subscriptions(&user("ann")).await.unwrap().len(), 1);
+    let payload = |text: &'static str| Payload::new(text).unwrap();
+    let message = Message::new(payload("long"), Ttl::hours(1)).with_fallback(payload("short"));
+    let new = NewBroadcast::new(
+        BroadcastId::new("b").unwrap(),
+        Audience::User(user("ann")),
+        message.clone(),
+        Duration::from_secs(60),
+    );
+    let ranges = store.split(&new.audience, NonZeroU16::MIN).await.unwrap();
+    assert_eq!(store.begin(&new, &ranges).await.unwrap(), Begun::Created);
+    let lease = store.lease(&WorkerId::random(), Duration::from_secs(9), NonZeroU16::MIN).await.unwrap();
+    assert_eq!(lease.unwrap().broadcast.message, message);
+    store.close().await.unwrap();
 }
 
 #[tokio::test]

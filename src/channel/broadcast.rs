@@ -1,10 +1,12 @@
 //! What is published, to whom, and what comes of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Progress;
+use super::content::Tailoring;
 use crate::store::{Audience, Entry, StoreError};
-use crate::{BroadcastId, Message, Outcome, Report, ResponseDetail};
+use crate::{BroadcastId, Message, Outcome, Payload, Report, ResponseDetail, SubscriptionId};
 
 /// One publication of a message.
 ///
@@ -23,6 +25,7 @@ pub struct Broadcast {
     message: Message,
     send_within: Duration,
     progress: Option<Progress>,
+    tailoring: Tailoring,
 }
 
 impl Broadcast {
@@ -30,7 +33,7 @@ impl Broadcast {
     #[must_use]
     pub fn new(message: Message) -> Self {
         let send_within = message.ttl().as_duration().max(Duration::from_secs(3600));
-        Self { id: None, message, send_within, progress: None }
+        Self { id: None, message, send_within, progress: None, tailoring: Tailoring::default() }
     }
 
     /// The same broadcast under a name.
@@ -56,6 +59,84 @@ impl Broadcast {
         self
     }
 
+    /// The same broadcast with a payload for each subscription instead of the message's: in its
+    /// language, with its badge count. None is no message for it:
+    /// [`Filtered`](crate::SkipReason::Filtered).
+    ///
+    /// The function is called once for each attempt, on the threads that encrypt
+    /// ([`Limits`](super::Limits)) or, without such threads, where the broadcast is polled. Nothing
+    /// of what it returns is kept while an entry waits, so that memory stays bounded. It must be
+    /// pure, quick (it runs beside encryptions of 50 microseconds) and never block: what it needs
+    /// is in memory before the broadcast begins. Where it panics, that one subscription has
+    /// [`GaveUp`](Outcome::GaveUp). Equal payloads are encrypted in one batch. Padding, the rest of
+    /// the message and its [fallback](Message::with_fallback) hold for every payload.
+    ///
+    /// Only for broadcasts that are sent from here: a function cannot be enqueued.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use std::collections::HashMap;
+    /// use webpush_channels::channel::{Broadcast, Channels, Publication};
+    /// use webpush_channels::store::{Audience, MemoryStore};
+    /// use webpush_channels::{Message, Payload, Ttl, UserId};
+    /// # use webpush_channels::engine::vapid::{Vapid, VapidKey};
+    /// # use webpush_channels::sender::Sender;
+    /// # use webpush_channels::testing::{StubTransport, UserAgent};
+    ///
+    /// # let vapid = Vapid::new(VapidKey::generate()?, "mailto:ops@example.org".parse()?);
+    /// # let sender = Sender::builder(vapid, StubTransport::new()).build();
+    /// let channels = Channels::new(MemoryStore::new(), sender);
+    /// # let ada = UserId::new("ada")?;
+    /// # let phone = UserAgent::new().subscribe("https://push.example.net/p/1".parse()?);
+    /// # let laptop = UserAgent::new().subscribe("https://push.example.net/p/2".parse()?);
+    /// # let her_laptop = laptop.id();
+    /// # channels.subscribe(&ada, phone, None).await?;
+    /// # channels.subscribe(&ada, laptop, None).await?;
+    /// let (hello, bonjour) = (Payload::new("hello")?, Payload::new("bonjour")?);
+    /// let speaks_french = HashMap::from([(UserId::new("ada")?, true)]);
+    /// let broadcast = Broadcast::new(Message::new(hello.clone(), Ttl::hours(1)))
+    ///     .with_payloads(move |entry| {
+    ///         let french = speaks_french.get(&entry.user).is_some_and(|french| *french);
+    ///         Some(if french { bonjour.clone() } else { hello.clone() })
+    ///     })
+    ///     .except(her_laptop); // where it was written
+    /// let report = channels.publish(Publication::new(Audience::User(ada), broadcast)).await?;
+    /// assert_eq!(report.counts.to_string(), "accepted 1, skipped 1");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn with_payloads(
+        mut self,
+        payloads: impl Fn(&Entry) -> Option<Payload> + Send + Sync + 'static,
+    ) -> Self {
+        self.tailoring.payloads = Some(Arc::new(payloads));
+        self
+    }
+
+    /// The same broadcast for those entries only for which this is true; to the others nothing is
+    /// sent, and they count as skipped ([`Filtered`](crate::SkipReason::Filtered)). A later filter
+    /// takes the place of an earlier one.
+    ///
+    /// It is called once for each entry that is read, where the broadcast is polled: it must be
+    /// pure, quick and never block. Where it panics, that one entry has
+    /// [`GaveUp`](Outcome::GaveUp). Only for broadcasts that are sent from here.
+    #[must_use]
+    pub fn with_filter(mut self, keep: impl Fn(&Entry) -> bool + Send + Sync + 'static) -> Self {
+        self.tailoring.filter = Some(Arc::new(keep));
+        self
+    }
+
+    /// The same broadcast without this subscription, which counts as skipped
+    /// ([`Filtered`](crate::SkipReason::Filtered)): the device that the message was written on, for
+    /// instance. May be given several times. Only for broadcasts that are sent from here.
+    #[must_use]
+    pub fn except(mut self, subscription: SubscriptionId) -> Self {
+        self.tailoring.except.push(subscription);
+        self
+    }
+
     /// Its name, where it has one.
     #[must_use]
     pub const fn id(&self) -> Option<&BroadcastId> {
@@ -76,6 +157,10 @@ impl Broadcast {
 
     pub(super) const fn progress(&self) -> Option<&Progress> {
         self.progress.as_ref()
+    }
+
+    pub(super) const fn tailoring(&self) -> &Tailoring {
+        &self.tailoring
     }
 }
 

@@ -37,12 +37,13 @@ use self::flight::{Arrival, Landed};
 use self::job::Job;
 use self::queues::Queues;
 use self::window::Window;
+use super::content::{Content, Tailoring};
+use super::encryption::Unsent;
 use super::gate::Share;
 use super::{Delivery, Hub};
-use crate::engine::encryption::Plaintext;
+use crate::sender::later;
 use crate::sender::trial::{self, Settled, Step, Trial};
-use crate::sender::{self, later};
-use crate::store::{Coding, Entry};
+use crate::store::Entry;
 use crate::{BroadcastId, Message, Outcome, SkipReason};
 
 /// What is to be sent.
@@ -50,15 +51,14 @@ struct Task {
     message: Arc<Message>,
     /// Its repeats replace each other, where the message has no collapse key.
     broadcast: Option<BroadcastId>,
+    tailoring: Tailoring,
     deadline: Instant,
 }
 
 struct Driver<B> {
     hub: Arc<Hub>,
     message: Arc<Message>,
-    broadcast: Option<BroadcastId>,
-    /// None: too large for everybody.
-    plaintext: Option<Plaintext>,
+    content: Arc<Content>,
     deadline: Instant,
     book: B,
     jobs: Slab<Job>,
@@ -82,12 +82,12 @@ struct Driver<B> {
 }
 
 impl<B: Book> Driver<B> {
-    fn new(hub: Arc<Hub>, Task { message, broadcast, deadline }: Task, mut book: B) -> Self {
+    fn new(hub: Arc<Hub>, Task { message, broadcast, tailoring, deadline }: Task, mut book: B) -> Self {
         let deferred = if book.ledger().is_some() { usize::MAX } else { hub.limits.deferred };
         let core = hub.sender.core();
         let (arrivals, arrived) = mpsc::unbounded_channel();
         Self {
-            plaintext: sender::plaintext(core, &message, None),
+            content: Arc::new(Content::new(core, Arc::clone(&message), broadcast, tailoring)),
             deadline,
             book,
             jobs: Slab::new(),
@@ -104,7 +104,6 @@ impl<B: Book> Driver<B> {
             halted: false,
             timed_out: false,
             message,
-            broadcast,
             hub,
         }
     }
@@ -143,21 +142,14 @@ impl<B: Book> Driver<B> {
 
     /// The end of an entry that cannot be sent, whatever its push service says.
     fn refusal(&self, entry: &Entry) -> Option<Outcome> {
+        if let Some(outcome) = self.content.leaves_out(entry) {
+            return Some(outcome);
+        }
         let core = self.hub.sender.core();
         if let Some(outcome) = trial::refusal(core, &entry.subscription, entry.key, entry.needs_renewal) {
             return Some(outcome);
         }
-        if entry.coding != Coding::Aes128Gcm {
-            return Some(Outcome::Skipped(SkipReason::Coding));
-        }
-        let limit = entry.payload_limit.map_or(usize::MAX, usize::from);
-        (self.plaintext.is_none() || self.least_body_len() > limit).then_some(Outcome::TooLarge)
-    }
-
-    /// The octets of the shortest body, unpadded.
-    fn least_body_len(&self) -> usize {
-        let payload = self.message.payload();
-        if payload.is_empty() { 0 } else { payload.len() + Plaintext::OVERHEAD }
+        self.content.refusal(core, entry)
     }
 
     /// An entry may be sent. Returns whether its origin stalls, so that it is better counted
@@ -193,22 +185,37 @@ impl<B: Book> Driver<B> {
         let Some(job) = self.jobs.get_mut(key) else { return };
         self.window.landed(job);
         let begun = std::mem::take(&mut job.begun);
-        let Some(flown) = flown else {
-            let settled = job.trial.engine_failed();
-            return self.settle(key, settled, now);
+        let flown = match flown {
+            Ok(flown) => flown,
+            Err(unsent) => return self.stay(key, &unsent, now),
         };
         if !begun {
             let repeat = job.trial.begin(flown.started);
             self.book.attempt(job.slip, repeat);
         }
         let origin = self.queues.origin(job.queue);
-        let has_topic = self.message.collapse_key().is_some() || self.broadcast.is_some();
+        let has_topic = self.message.collapse_key().is_some() || self.content.broadcast.is_some();
         let step = job.judge(self.hub.sender.core(), &origin, has_topic, flown, now);
         self.queues.list(job.queue);
         match step {
             Step::Settle(settled) => self.settle(key, settled, now),
             Step::Again(wait) => self.retry(key, later(now, wait), now),
         }
+    }
+
+    /// There is no request for an entry that had a place.
+    fn stay(&mut self, key: usize, unsent: &Unsent, now: Instant) {
+        let trial = &mut self.jobs[key].trial;
+        let settled = match unsent {
+            Unsent::TooLarge { has_fallback: true } => {
+                trial.refused = true;
+                return self.retry(key, now, now);
+            }
+            Unsent::TooLarge { has_fallback: false } => trial.settle(Outcome::TooLarge),
+            Unsent::Filtered => trial.settle(Outcome::Skipped(SkipReason::Filtered)),
+            Unsent::Engine(_) | Unsent::Panicked => trial.engine_failed(),
+        };
+        self.settle(key, settled, now);
     }
 
     fn retry(&mut self, key: usize, due: Instant, now: Instant) {
@@ -237,15 +244,16 @@ impl<B: Book> Driver<B> {
         let origin = self.queues.origin(job.queue);
         self.queues.leave(job.queue);
         let elapsed = job.trial.first.map(|first| now.duration_since(first)).unwrap_or_default();
+        let changes = settled.changes();
         let detail = settled.detail.map(|detail| *detail);
         let delivery = Delivery::new(job.entry, settled.outcome, detail, job.trial.attempts, elapsed);
-        self.book.settle(job.slip, delivery, origin.origin(), settled.change);
+        self.book.settle(job.slip, delivery, origin.origin(), changes);
     }
 
     fn settle_unsent(&mut self, entry: Entry, trial: &Trial, slip: Slip, settled: Settled, now: Instant) {
         let origin = entry.subscription.endpoint().origin();
         let elapsed = trial.first.map(|first| now.duration_since(first)).unwrap_or_default();
         let delivery = Delivery::new(entry, settled.outcome, None, trial.attempts, elapsed);
-        self.book.settle(slip, delivery, &origin, None);
+        self.book.settle(slip, delivery, &origin, [None; 2]);
     }
 }

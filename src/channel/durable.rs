@@ -107,7 +107,11 @@ impl DurableChannel {
     ///
     /// # Errors
     ///
-    /// [`EnqueueError`] when the journal fails, or when the id is another publication's.
+    /// [`EnqueueError`] when the journal fails, or when the id is another publication's; of the kind
+    /// [`Invalid`](JournalErrorKind::Invalid) when the broadcast tells its subscriptions apart
+    /// ([`with_payloads`](super::Broadcast::with_payloads),
+    /// [`with_filter`](super::Broadcast::with_filter), [`except`](super::Broadcast::except)): no
+    /// journal keeps that.
     ///
     /// # Cancel safety
     ///
@@ -115,6 +119,10 @@ impl DurableChannel {
     /// id.
     pub async fn enqueue(&self, publication: Publication) -> Result<Enqueued, EnqueueError> {
         let (audience, broadcast) = publication.into_parts();
+        if !broadcast.tailoring().is_none() {
+            let error = JournalError::new(JournalErrorKind::Invalid).with_source(Tailored);
+            return Err(EnqueueError::new(error));
+        }
         let id = broadcast.id().cloned().map_or_else(random_id, Ok).map_err(EnqueueError::new)?;
         let message = broadcast.message().clone();
         let new = NewBroadcast::new(id.clone(), audience, message, broadcast.send_within());
@@ -161,6 +169,14 @@ fn random_id() -> Result<BroadcastId, JournalError> {
     BroadcastId::new(base64url::encode(WorkerId::random().as_bytes()))
         .map_err(|error| JournalError::new(JournalErrorKind::Invalid).with_source(error))
 }
+
+/// What only this process can send.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "a broadcast with payloads, a filter or exceptions cannot be stored: publish it from here, or enqueue one \
+     for each group of users"
+)]
+struct Tailored;
 
 /// A broadcast was not enqueued, as far as is known.
 #[derive(Debug)]

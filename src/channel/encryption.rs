@@ -5,62 +5,151 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, mpsc};
 use std::{fmt, thread};
 
-use http::HeaderValue;
 use tokio::sync::oneshot;
 
-use crate::engine::encryption::{EncryptError, Encryptor, Lane, Plaintext};
+use super::content::Content;
+use crate::Ttl;
+use crate::engine::encryption::{EncryptError, Lane};
 use crate::engine::request::Body;
 use crate::engine::vapid::Vapid;
-use crate::sender::{Job, Prepared};
-use crate::{BroadcastId, Message, Subscription, Ttl};
+use crate::sender::{Core, Fitted, Fitting, Job, Prepared};
+use crate::store::Entry;
 
 /// Lanes of one batch: eight at once fill AVX-512, and eight times that amortises the hand-over.
 pub(super) const BATCH: usize = 64;
 
-/// One message for several subscriptions.
+/// A broadcast's content for several subscriptions.
 pub(super) struct Batch {
-    pub(super) encryptor: Arc<dyn Encryptor>,
-    pub(super) message: Arc<Message>,
-    pub(super) content_type: Option<HeaderValue>,
-    pub(super) broadcast: Option<BroadcastId>,
-    pub(super) plaintext: Plaintext,
+    pub(super) core: Arc<Core>,
+    pub(super) content: Arc<Content>,
     pub(super) lanes: Vec<BatchLane>,
 }
 
 pub(super) struct BatchLane {
-    pub(super) subscription: Arc<Subscription>,
+    pub(super) entry: Entry,
     pub(super) vapid: Vapid,
     pub(super) ttl: Ttl,
+    /// The octets of body that the subscription takes.
+    pub(super) limit: Option<u16>,
+    /// The payload was too large for it.
+    pub(super) refused: bool,
+}
+
+/// A request for one lane.
+pub(super) struct Sealed {
+    pub(super) prepared: Prepared,
+    /// There is a shorter payload, should this one be refused.
+    pub(super) has_fallback: bool,
+}
+
+/// Why there is none.
+#[derive(Debug)]
+pub(super) enum Unsent {
+    Engine(EncryptError),
+    /// There is no payload for this subscription.
+    Filtered,
+    /// The caller's function, or the encryptor, panicked.
+    Panicked,
+    TooLarge {
+        has_fallback: bool,
+    },
 }
 
 /// The result for one lane.
-pub(super) type Encrypted = Result<Prepared, EncryptError>;
+pub(super) type Encrypted = Result<Sealed, Unsent>;
+
+/// Lanes that get the same, by number.
+struct Group<'a> {
+    fitting: Fitting<'a>,
+    fitted: Fitted,
+    lanes: Vec<usize>,
+}
 
 impl Batch {
     fn run(&self) -> Vec<Encrypted> {
-        if self.message.payload().is_empty() {
-            return self.lanes.iter().map(|lane| Ok(self.job(lane).finish(Body::Empty))).collect();
+        if let Some(usual) = self.content.shared(&self.lanes)
+            && let Some(first) = self.lanes.first()
+            && let Some(fitting) = self.fitting(first)
+        {
+            return self.seal(&fitting, usual, self.lanes.iter());
         }
-        let mut lanes: Vec<_> = self.lanes.iter().map(|lane| Lane::new(lane.subscription.keys())).collect();
-        self.encryptor.encrypt_batch(&self.plaintext, &mut lanes);
+        let mut results: Vec<_> = std::iter::repeat_with(|| None).take(self.lanes.len()).collect();
+        for group in self.groups(&mut results) {
+            let lanes = group.lanes.iter().map(|number| &self.lanes[*number]);
+            let sealed = self.seal(&group.fitting, &group.fitted, lanes);
+            for (number, sealed) in group.lanes.into_iter().zip(sealed) {
+                results[number] = Some(sealed);
+            }
+        }
+        let left_out = || Err(Unsent::Engine(EncryptError::backend("a lane was left out")));
+        results.into_iter().map(|result| result.unwrap_or_else(left_out)).collect()
+    }
+
+    /// Finds the lanes that can be encrypted together. The others have their results then.
+    fn groups(&self, results: &mut [Option<Encrypted>]) -> Vec<Group<'_>> {
+        let mut groups: Vec<Group<'_>> = Vec::new();
+        for (number, (lane, result)) in self.lanes.iter().zip(results).enumerate() {
+            let Some(fitting) = self.fitting(lane) else { continue };
+            let fitted = match self.content.choose(&fitting, &lane.entry) {
+                Ok(fitted) => fitted,
+                Err(unsent) => {
+                    *result = Some(Err(unsent));
+                    continue;
+                }
+            };
+            let same =
+                |group: &&mut Group<'_>| group.fitting.coding == fitting.coding && group.fitted == fitted;
+            match groups.iter_mut().find(same) {
+                Some(group) => group.lanes.push(number),
+                None => groups.push(Group { fitting, fitted, lanes: vec![number] }),
+            }
+        }
+        groups
+    }
+
+    fn fitting(&self, lane: &BatchLane) -> Option<Fitting<'_>> {
+        self.core.fitting(lane.entry.coding, lane.limit, lane.refused)
+    }
+
+    /// Encrypts one plaintext for some lanes.
+    fn seal<'a>(
+        &self,
+        fitting: &Fitting<'_>,
+        fitted: &Fitted,
+        lanes: impl Iterator<Item = &'a BatchLane> + Clone,
+    ) -> Vec<Encrypted> {
+        let sealed = |lane: &BatchLane, body| Sealed {
+            prepared: self.job(lane).finish(body),
+            has_fallback: fitted.has_fallback,
+        };
+        if fitted.plaintext.as_bytes().is_empty() {
+            return lanes.map(|lane| Ok(sealed(lane, Body::Empty))).collect();
+        }
+        let mut encrypted: Vec<_> =
+            lanes.clone().map(|lane| Lane::new(lane.entry.subscription.keys())).collect();
+        fitting.encryptor.encrypt_batch(&fitted.plaintext, &mut encrypted);
         let finish = |(lane, encrypted): (&BatchLane, Lane<'_>)| {
             let result = encrypted
                 .result
                 .unwrap_or_else(|| Err(EncryptError::backend("the encryptor left a lane out")));
-            let body = result.map(|encoded| Body::encrypted(encoded, encrypted.out.into()));
-            body.map(|body| self.job(lane).finish(body))
+            let encoded = result.map_err(Unsent::Engine)?;
+            // Some encryptors pad by a rule of their own.
+            if lane.limit.is_some_and(|limit| encrypted.out.len() > usize::from(limit)) {
+                return Err(Unsent::TooLarge { has_fallback: fitted.has_fallback });
+            }
+            Ok(sealed(lane, Body::encrypted(encoded, encrypted.out.into())))
         };
-        self.lanes.iter().zip(lanes).map(finish).collect()
+        lanes.zip(encrypted).map(finish).collect()
     }
 
     fn job<'a>(&'a self, lane: &'a BatchLane) -> Job<'a> {
         Job {
-            subscription: &lane.subscription,
+            subscription: &lane.entry.subscription,
             vapid: &lane.vapid,
             ttl: lane.ttl,
-            message: &self.message,
-            content_type: self.content_type.as_ref(),
-            broadcast: self.broadcast.as_ref(),
+            message: &self.content.message,
+            content_type: self.core.content_type.as_ref(),
+            broadcast: self.content.broadcast.as_ref(),
         }
     }
 }

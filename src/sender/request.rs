@@ -3,24 +3,10 @@
 use bytes::Bytes;
 use http::{HeaderValue, Request};
 
-use super::Core;
 use crate::engine::encryption::{EncryptError, Encryptor, Plaintext};
 use crate::engine::request::{Body, PushRequest};
 use crate::engine::vapid::{TopicInput, Vapid};
-use crate::{BroadcastId, Message, Padding, Subscription, Ttl};
-
-/// What is encrypted for whoever takes bodies of `limit` octets; none when that is too little, or
-/// when no payload has the length that the padding asks for. An empty message has no body that
-/// could be too long.
-pub(crate) fn plaintext(core: &Core, message: &Message, limit: Option<u16>) -> Option<Plaintext> {
-    if message.payload().is_empty() {
-        return Plaintext::new(message.payload(), Padding::None, 0).ok();
-    }
-    let takes =
-        limit.map_or(Some(usize::MAX), |limit| usize::from(limit).checked_sub(Plaintext::OVERHEAD))?;
-    let limit = core.encryptor.max_plaintext_len().min(takes);
-    Plaintext::new(message.payload(), message.padding(), limit).ok()
-}
+use crate::{BroadcastId, Message, Subscription, Ttl};
 
 /// One request to be made.
 #[derive(Debug)]
@@ -49,7 +35,7 @@ impl Job<'_> {
         encryptor: &dyn Encryptor,
         plaintext: &Plaintext,
     ) -> Result<Prepared, EncryptError> {
-        if self.message.payload().is_empty() {
+        if plaintext.as_bytes().is_empty() {
             return Ok(self.finish(Body::Empty));
         }
         let mut body = Vec::new();

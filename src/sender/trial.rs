@@ -15,6 +15,7 @@ use crate::{KeyId, LastFailure, Outcome, Refusal, ResponseDetail, SkipReason, Su
 
 /// What is remembered of one subscription between attempts. Small: tens of thousands may wait.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "four facts that have nothing to do with one another")]
 pub(crate) struct Trial {
     /// Requests made.
     pub(crate) attempts: u8,
@@ -30,6 +31,10 @@ pub(crate) struct Trial {
     candidate: u8,
     /// The token was rebuilt for this subscription already.
     refreshed: bool,
+    /// The payload was too large: what is sent is the fallback.
+    pub(crate) refused: bool,
+    /// The octets of body that are left to try, where more were refused.
+    pub(crate) limit: Option<u16>,
     /// The last thing that the push service said.
     detail: Option<Box<ResponseDetail>>,
     last: Option<LastFailure>,
@@ -50,12 +55,20 @@ pub(crate) enum Step {
 pub(crate) struct Settled {
     pub(crate) outcome: Outcome,
     pub(crate) change: Option<Change>,
+    /// The body's length that remains after a refusal, whatever came after it.
+    pub(crate) limit: Option<u16>,
     pub(crate) detail: Option<Box<ResponseDetail>>,
 }
 
 impl Settled {
     pub(crate) const fn new(outcome: Outcome) -> Self {
-        Self { outcome, change: None, detail: None }
+        Self { outcome, change: None, limit: None, detail: None }
+    }
+
+    /// What is to be remembered of the subscription.
+    pub(crate) fn changes(&self) -> [Option<Change>; 2] {
+        let gone = self.change == Some(Change::Remove);
+        [self.limit.filter(|_| !gone).map(Change::LimitPayload), self.change]
     }
 
     const fn with_change(mut self, change: Change) -> Self {
@@ -82,6 +95,8 @@ pub(crate) struct Made<'a> {
     pub(crate) has_topic: bool,
     /// The octets of its body.
     pub(crate) body_len: usize,
+    /// Whether there is a shorter payload.
+    pub(crate) has_fallback: bool,
     pub(crate) subscription: &'a Subscription,
 }
 
@@ -190,7 +205,7 @@ impl Trial {
 
     /// The end, with what the push service said last.
     pub(crate) fn settle(&mut self, outcome: Outcome) -> Settled {
-        Settled { outcome, change: None, detail: self.detail.take() }
+        Settled { outcome, change: None, limit: self.limit.take(), detail: self.detail.take() }
     }
 
     /// The end because nothing more is sent to the origin.
@@ -225,7 +240,7 @@ impl Trial {
             Verdict::Moved { location, permanent } => {
                 self.settle(Outcome::Moved { location, permanent }).into()
             }
-            Verdict::PayloadTooLarge => self.too_large(made.body_len).into(),
+            Verdict::PayloadTooLarge => self.too_large(made),
             Verdict::RateLimited { after } => {
                 self.throttled = true;
                 self.slow_down(core, origin, made, after, now)
@@ -277,14 +292,16 @@ impl Trial {
         self.settle(Outcome::KeyMismatch).with_change(Change::NeedsRenewal).into()
     }
 
-    /// The subscription takes less than this: the next body is padded less, or not sent at all.
-    fn too_large(&mut self, body_len: usize) -> Settled {
-        let settled = self.settle(Outcome::TooLarge);
-        // No body is no payload that could be too large: the answer means something else.
-        match body_len.checked_sub(1).and_then(|limit| u16::try_from(limit).ok()) {
-            Some(limit) => settled.with_change(Change::LimitPayload(limit)),
-            None => settled,
+    /// The subscription takes less than this: the next body is shorter, or not sent at all. No body
+    /// is no payload that could be too large: the answer means something else.
+    fn too_large(&mut self, made: &Made<'_>) -> Step {
+        let left = made.body_len.checked_sub(1).and_then(|left| u16::try_from(left).ok());
+        self.limit = left.or(self.limit);
+        if made.has_fallback && !self.refused {
+            self.refused = true;
+            return Step::Again(Duration::ZERO);
         }
+        self.settle(Outcome::TooLarge).into()
     }
 
     /// the wait is this subscription's; the origin's too when several were told so.

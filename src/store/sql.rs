@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The version of the tables that this crate makes.
-pub(in crate::store) const SCHEMA: i64 = 1;
+pub(in crate::store) const SCHEMA: i64 = 2;
 
 /// A column holds what no store of this crate wrote.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -123,6 +123,7 @@ pub(in crate::store) struct BroadcastColumns {
     pub(in crate::store) audience_kind: i16,
     pub(in crate::store) audience: String,
     pub(in crate::store) payload: Vec<u8>,
+    pub(in crate::store) fallback: Option<Vec<u8>>,
     pub(in crate::store) ttl: i64,
     pub(in crate::store) urgency: String,
     pub(in crate::store) collapse_key: Option<String>,
@@ -147,6 +148,7 @@ impl BroadcastColumns {
             audience_kind,
             audience: audience.to_owned(),
             payload: message.payload().as_bytes().to_vec(),
+            fallback: message.fallback().map(|fallback| fallback.as_bytes().to_vec()),
             ttl: i64::from(message.ttl().as_secs()),
             urgency: message.urgency().as_str().to_owned(),
             collapse_key: message.collapse_key().map(|key| key.as_str().to_owned()),
@@ -175,6 +177,9 @@ impl BroadcastColumns {
         if let Some(key) = self.collapse_key {
             message =
                 message.with_collapse_key(CollapseKey::new(&key).ok().ok_or_else(damaged("collapse_key"))?);
+        }
+        if let Some(fallback) = self.fallback {
+            message = message.with_fallback(Payload::new(fallback).ok().ok_or_else(damaged("fallback"))?);
         }
         let send_within = match u64::try_from(self.send_within).ok().ok_or_else(damaged("send_within"))? {
             NO_LIMIT => Duration::MAX,
@@ -319,7 +324,10 @@ mod tests {
             assert_eq!((&read.id, read.fingerprint()), (&new.id, new.fingerprint()));
             let mut columns = BroadcastColumns::of(&new);
             columns.padding_kind = 7;
-            assert_eq!(columns.broadcast().unwrap_err().column, "padding");
+            assert_eq!(columns.clone().broadcast().unwrap_err().column, "padding");
+            columns.padding_kind = 0;
+            columns.fallback = Some(vec![0; 5000]);
+            assert_eq!(columns.broadcast().unwrap_err().column, "fallback");
         }
     }
 }

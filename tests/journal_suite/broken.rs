@@ -48,6 +48,7 @@ defects! {
     NobodyIsSomebody: a_broadcast_without_ranges_is_finished,
     IdsInLowerCase: similar_ids_are_different,
     CollapseKeysAreLost: a_lease_brings_what_was_begun,
+    FallbacksAreLost: a_lease_brings_what_was_begun,
     AudiencesAreChannels: an_audience_is_a_channel_or_a_user recent_broadcasts_come_latest_first
         a_summary_is_what_the_list_and_the_report_say,
     BeginIsRacy: one_of_many_beginnings_begins,

@@ -79,6 +79,19 @@ async fn tables_of_the_next_release_are_used_as_before() {
 }
 
 #[tokio::test]
+async fn tables_of_the_last_release_are_brought_up_to_date_beside_one_of_its_nodes() {
+    let (database, [running]) = nodes(40).await;
+    let client = database.client().await;
+    client.batch_execute("ALTER TABLE webpush_channels.broadcasts DROP COLUMN fallback").await.unwrap();
+    set(&client, "schema", 1).await;
+    let started = Arc::new(database.store().await);
+    assert_eq!(schema(&client).await, 2);
+    members(Arc::clone(&started), at(HOST, 40)).await;
+    whole(&started).await;
+    whole(&running).await;
+}
+
+#[tokio::test]
 async fn tables_that_need_a_later_release_are_refused_with_both_numbers() {
     let (database, []) = nodes(0).await;
     drop(database.store().await);

@@ -18,8 +18,8 @@ pub(super) trait Book {
     /// A request was made; `repeat`: after one that may have arrived.
     fn attempt(&mut self, slip: Slip, repeat: bool);
 
-    /// An entry has its outcome.
-    fn settle(&mut self, slip: Slip, delivery: Delivery, origin: &Origin, change: Option<Change>);
+    /// An entry has its outcome, and what is to be remembered of it.
+    fn settle(&mut self, slip: Slip, delivery: Delivery, origin: &Origin, changes: [Option<Change>; 2]);
 
     /// Where what has to wait is written down, so that it leaves memory; none where it waits here.
     fn ledger(&mut self) -> Option<&mut Ledger> {

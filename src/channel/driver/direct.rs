@@ -43,8 +43,8 @@ impl Book for Account {
         self.tally.attempt(repeat);
     }
 
-    fn settle(&mut self, _: Slip, delivery: Delivery, origin: &Origin, change: Option<Change>) {
-        if let Some(change) = change {
+    fn settle(&mut self, _: Slip, delivery: Delivery, origin: &Origin, changes: [Option<Change>; 2]) {
+        for change in changes.into_iter().flatten() {
             self.changes.push(origin, &delivery.entry, change);
         }
         self.tally.settled(&delivery, origin);
@@ -61,6 +61,7 @@ impl Direct {
         let task = Task {
             message: Arc::new(broadcast.message().clone()),
             broadcast: None,
+            tailoring: broadcast.tailoring().clone(),
             deadline: later(tally.started(), broadcast.send_within()),
         };
         let changes = Changes::new(Arc::clone(&hub.store), hub.removal_hook.clone());

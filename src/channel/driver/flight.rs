@@ -8,16 +8,15 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::super::encryption::{BATCH, Batch, BatchLane, Encrypted};
+use super::super::encryption::{BATCH, Batch, Encrypted, Sealed, Unsent};
 use super::super::gate::Place;
 use super::Driver;
 use super::book::Book;
 use super::queues::Stall;
-use crate::engine::encryption::Plaintext;
 use crate::engine::response::Classified;
 use crate::engine::vapid::Vapid;
 use crate::sender::origin::Guest;
-use crate::sender::{self, Core, Prepared};
+use crate::sender::{Core, Prepared};
 use crate::transport::{TransportError, TransportErrorKind};
 use crate::{Outcome, Subscription, Ttl};
 
@@ -60,8 +59,8 @@ pub(super) enum Arrival {
 #[derive(Debug)]
 pub(super) struct Landed {
     pub(super) key: usize,
-    /// None: it could not be encrypted, so that nothing was sent.
-    pub(super) flown: Option<Flown>,
+    /// An error: nothing was sent.
+    pub(super) flown: Result<Flown, Unsent>,
 }
 
 /// A request that ended.
@@ -72,6 +71,8 @@ pub(super) struct Flown {
     pub(super) generation: u32,
     /// The octets of its body.
     pub(super) body_len: usize,
+    /// Whether there is a shorter payload.
+    pub(super) has_fallback: bool,
     pub(super) result: Result<Classified, TransportError>,
 }
 
@@ -94,7 +95,7 @@ impl<B: Book> Driver<B> {
             if boarding.is_empty() {
                 break;
             }
-            self.encrypt(boarding, now);
+            self.submit(boarding, now);
         }
         self.share.ask(self.gate_closed);
         self.expire_paused(now);
@@ -148,49 +149,23 @@ impl<B: Book> Driver<B> {
         None
     }
 
-    /// Hands a batch to the encryption. Entries that take less than the message's padding ask for
-    /// are batches of their own.
-    fn encrypt(&mut self, boarding: Vec<Boarding>, now: Instant) {
-        let Some(plaintext) = self.plaintext.clone() else { return };
-        let empty = self.message.payload().is_empty();
-        let fits = |b: &Boarding| {
-            let limit = self.jobs[b.key].entry.payload_limit;
-            empty || limit.is_none_or(|limit| plaintext.body_len() <= usize::from(limit))
-        };
-        let (usual, small): (Vec<_>, Vec<_>) = boarding.into_iter().partition(fits);
-        for one in small {
-            let limit = self.jobs[one.key].entry.payload_limit;
-            if let Some(plaintext) = sender::plaintext(self.hub.sender.core(), &self.message, limit) {
-                self.submit(vec![one], plaintext, now);
-            } else {
-                let settled = self.jobs[one.key].trial.settle(Outcome::TooLarge);
-                self.settle(one.key, settled, now);
-            }
-        }
-        if !usual.is_empty() {
-            self.submit(usual, plaintext, now);
-        }
-    }
-
     /// Encrypts and sends a batch, in a task that needs no consumer to go on: what has its place
     /// must not keep it from others.
-    fn submit(&mut self, boarding: Vec<Boarding>, plaintext: Plaintext, now: Instant) {
+    fn submit(&mut self, boarding: Vec<Boarding>, now: Instant) {
         let hub = Arc::clone(&self.hub);
         let core = hub.sender.core();
         let mut lanes = Vec::with_capacity(boarding.len());
         for Boarding { key, slot, ttl } in &boarding {
             let job = &mut self.jobs[*key];
             let vapid = job.trial.vapid(core, job.entry.key).expect("boarding looked for it").clone();
-            lanes.push(BatchLane { subscription: Arc::clone(&job.entry.subscription), vapid, ttl: *ttl });
+            lanes.push(job.lane(vapid, *ttl));
             job.slot = Arc::downgrade(slot);
             self.window.started(*key, job, now);
         }
         self.aloft += lanes.len();
         self.encrypting += 1;
-        let subscriptions: Vec<_> = lanes.iter().map(|lane| Arc::clone(&lane.subscription)).collect();
-        let (encryptor, message) = (Arc::clone(&core.encryptor), Arc::clone(&self.message));
-        let (content_type, broadcast) = (core.content_type.clone(), self.broadcast.clone());
-        let batch = Batch { encryptor, message, content_type, broadcast, plaintext, lanes };
+        let subscriptions: Vec<_> = lanes.iter().map(|lane| Arc::clone(&lane.entry.subscription)).collect();
+        let batch = Batch { core: Arc::clone(core), content: Arc::clone(&self.content), lanes };
         let encrypted = hub.pool.submit(batch);
         let passengers = boarding.into_iter().zip(subscriptions).collect();
         self.flights.spawn(fly_batch(Arc::clone(core), passengers, encrypted, self.arrivals.clone()));
@@ -239,13 +214,15 @@ async fn fly(
     (Boarding { key, slot, ttl }, subscription): (Boarding, Arc<Subscription>),
     encrypted: Option<Encrypted>,
 ) -> Landed {
-    let Prepared { request, generation } = match encrypted {
-        Some(Ok(prepared)) => prepared,
-        Some(Err(error)) => {
-            tracing::error!(%error, "a message could not be encrypted");
-            return Landed { key, flown: None };
+    let Sealed { prepared: Prepared { request, generation }, has_fallback } = match encrypted {
+        Some(Ok(sealed)) => sealed,
+        Some(Err(unsent)) => {
+            if let Unsent::Engine(error) = &unsent {
+                tracing::error!(%error, "a message could not be encrypted");
+            }
+            return Landed { key, flown: Err(unsent) };
         }
-        None => return Landed { key, flown: None },
+        None => return Landed { key, flown: Err(Unsent::Panicked) },
     };
     let body_len = request.body().len();
     let started = *slot.started.get_or_init(Instant::now);
@@ -253,5 +230,5 @@ async fn fly(
     let result = AssertUnwindSafe(exchange).catch_unwind().await.unwrap_or_else(|_| {
         Err(TransportError::new(TransportErrorKind::Interrupted).with_source("the transport panicked"))
     });
-    Landed { key, flown: Some(Flown { started, generation, body_len, result }) }
+    Landed { key, flown: Ok(Flown { started, generation, body_len, has_fallback, result }) }
 }

@@ -4,8 +4,11 @@ use std::sync::Weak;
 
 use tokio::time::Instant;
 
+use super::super::encryption::BatchLane;
 use super::book::Slip;
 use super::flight::{Flown, Slot};
+use crate::Ttl;
+use crate::engine::vapid::Vapid;
 use crate::sender::Core;
 use crate::sender::origin::OriginState;
 use crate::sender::trial::{Made, Step, Trial};
@@ -53,6 +56,12 @@ impl Job {
         self.slot.upgrade().map_or_else(|| Some(Instant::now()), |slot| slot.started())
     }
 
+    /// What is to be encrypted for it.
+    pub(super) fn lane(&self, vapid: Vapid, ttl: Ttl) -> BatchLane {
+        let limit = self.trial.limit.or(self.entry.payload_limit);
+        BatchLane { entry: self.entry.clone(), vapid, ttl, limit, refused: self.trial.refused }
+    }
+
     pub(super) fn judge(
         &mut self,
         core: &Core,
@@ -61,10 +70,11 @@ impl Job {
         flown: Flown,
         now: Instant,
     ) -> Step {
-        let Flown { generation, body_len, result, .. } = flown;
+        let Flown { generation, body_len, has_fallback, result, .. } = flown;
         let vapid = self.trial.vapid(core, self.entry.key).expect("the request was signed with it");
         let subscription = &self.entry.subscription;
-        let made = Made { vapid, bound: self.entry.key, generation, has_topic, body_len, subscription };
+        let bound = self.entry.key;
+        let made = Made { vapid, bound, generation, has_topic, body_len, has_fallback, subscription };
         self.trial.judge(core, origin, &made, result, now)
     }
 }

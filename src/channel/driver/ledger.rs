@@ -191,16 +191,16 @@ impl Book for Ledger {
         account.repeats += u64::from(repeat);
     }
 
-    fn settle(&mut self, slip: Slip, delivery: Delivery, origin: &Origin, change: Option<Change>) {
+    fn settle(&mut self, slip: Slip, delivery: Delivery, origin: &Origin, changes: [Option<Change>; 2]) {
         let vendor = delivery.entry.subscription.endpoint().vendor();
         let settled = Outcoming { kind: delivery.outcome.kind(), failure: None };
         let label = self.counts.add(vendor, origin, settled.kind);
         let settled = Outcoming { failure: failure(&delivery, &label), ..settled };
         if let Some(page) = self.page(slip) {
-            page.account.change(&delivery.entry, origin, change);
+            page.account.change(&delivery.entry, origin, changes);
             return Self::settle_in_page(page, slip, label, settled);
         }
-        self.loose.change(&delivery.entry, origin, change);
+        self.loose.change(&delivery.entry, origin, changes);
         let Some(retry) = slip.retry else { return };
         if self.loose.deferred.remove(&retry).is_some() || !is_gone(slip.handed_on, Instant::now()) {
             self.loose.settled.push(SettledRetry::new(retry, label, settled.kind, settled.failure));
@@ -266,7 +266,7 @@ mod tests {
         let change = matches!(outcome, Outcome::Gone).then_some(Change::Remove);
         let delivery = Delivery::new(entry(1), outcome, None, 1, Duration::ZERO);
         let origin = delivery.entry.subscription.endpoint().origin();
-        ledger.settle(slip, delivery, &origin, change);
+        ledger.settle(slip, delivery, &origin, [None, change]);
     }
 
     fn defer(ledger: &mut Ledger, slip: &mut Slip, after: Duration, now: Instant) {

@@ -77,7 +77,7 @@ impl<B: Book> Driver<B> {
         tried.unconfirmed = true;
         tried.failures = tried.failures.saturating_add(failures);
         let ends = job.trial.ends(self.message.ttl(), now);
-        let row = Row::new(&job.entry, tried, due, ends);
+        let row = Row::new(&job.entry, tried, due, ends).with_limit(job.trial.limit);
         if let Some(ledger) = self.book.ledger() {
             ledger.defer(&mut job.slip, row, now);
         }
@@ -130,7 +130,7 @@ impl<B: Book> Driver<B> {
         self.window.leave(&job);
         self.queues.leave(job.queue);
         let ends = job.trial.ends(self.message.ttl(), now);
-        let row = Row::new(&job.entry, job.trial.tried(), due, ends);
+        let row = Row::new(&job.entry, job.trial.tried(), due, ends).with_limit(job.trial.limit);
         if let Some(ledger) = self.book.ledger() {
             ledger.defer(&mut job.slip, row, now);
         }

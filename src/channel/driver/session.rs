@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::super::Hub;
+use super::super::content::Tailoring;
 use super::book::Slip;
 use super::ledger::{Ledger, Retries};
 use super::rate::Rate;
@@ -100,6 +101,7 @@ impl Session {
         let task = Task {
             message: Arc::new(broadcast.message.clone()),
             broadcast: Some(broadcast.id.clone()),
+            tailoring: Tailoring::default(),
             deadline: later(asked, send_within_left),
         };
         let store: Arc<dyn SubscriptionStore> = Arc::<dyn Journal>::clone(&terms.journal);

@@ -72,12 +72,6 @@ impl Plaintext {
         self.padded_len
     }
 
-    /// The length of a body with it.
-    #[cfg(feature = "channel")]
-    pub(crate) const fn body_len(&self) -> usize {
-        self.padded_len + Self::OVERHEAD
-    }
-
     /// Refuses what an encryptor does not take.
     pub(super) const fn check(&self, limit: usize) -> Result<(), EncryptError> {
         if self.padded_len > limit {

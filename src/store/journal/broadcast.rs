@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest, Sha256};
 
 use crate::store::Audience;
-use crate::{BroadcastId, Counts, Message, Padding, Report};
+use crate::{BroadcastId, Counts, Message, Padding, Payload, Report};
 
 /// A broadcast to be remembered: everything that a worker on another node needs to send it. The
 /// payload is among it, in the clear.
@@ -25,6 +25,8 @@ pub struct NewBroadcast {
 
 /// In front of the hashed octets: another way to write them would be another number.
 const FORMAT: u8 = 1;
+/// With a fallback at the end.
+const FORMAT_WITH_FALLBACK: u8 = 2;
 
 impl NewBroadcast {
     /// A broadcast of parsed parts.
@@ -69,14 +71,17 @@ impl NewBroadcast {
             Padding::MultipleOf(size) => (2, size.get()),
         };
         let collapse = message.collapse_key().map_or("", |key| key.as_str());
+        // A message without one has the fingerprint that it had before there were any.
+        let format = if message.fallback().is_some() { FORMAT_WITH_FALLBACK } else { FORMAT };
         let mut hash = Sha256::new();
-        hash.update([FORMAT, kind, padding, u8::from(message.collapse_key().is_some())]);
+        hash.update([format, kind, padding, u8::from(message.collapse_key().is_some())]);
         hash.update(size.to_be_bytes());
         hash.update(message.ttl().as_secs().to_be_bytes());
         hash.update(send_within.as_millis().to_be_bytes());
         // What varies in length carries it in front.
         let urgency = message.urgency().as_str();
-        for part in [name.as_bytes(), collapse.as_bytes(), urgency.as_bytes(), message.payload().as_bytes()] {
+        let parts = [name.as_bytes(), collapse.as_bytes(), urgency.as_bytes(), message.payload().as_bytes()];
+        for part in parts.into_iter().chain(message.fallback().map(Payload::as_bytes)) {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }

@@ -7,7 +7,7 @@ use super::error::PgError;
 use crate::store::sql::{Damaged, SCHEMA};
 
 /// What leads from one version of the tables to the next.
-const STEPS: [&str; 1] = [include_str!("schema.sql")];
+const STEPS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_2.sql")];
 /// The oldest release that can use the tables as they are made now, by the version that it knows.
 const MIN_READER: i64 = 1;
 /// Held while tables are made: "webpushc" as a number.

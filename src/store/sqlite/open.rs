@@ -24,7 +24,7 @@ const APPLICATION_ID: i32 = i32::from_be_bytes(*b"WpCh");
 /// The oldest schema whose programs can use this one.
 const MIN_READER: i64 = 1;
 /// What brings the tables of each schema to the next; the first makes them.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql")];
 /// Megabytes that a reader keeps of the file: pages are read once, in order.
 const READER_CACHE_MB: u32 = 8;
 /// Pages in the log before they are moved to the file: 16 MB, so that a page that changes often is

@@ -64,6 +64,7 @@ pub async fn another_broadcast_under_the_same_id_is_a_conflict(harness: &dyn Jou
         saying(message().with_urgency(Urgency::High)),
         saying(message().with_collapse_key(CollapseKey::new("k").expect("the key is valid"))),
         saying(message().with_padding(Padding::None)),
+        saying(message().with_fallback(crate::Payload::empty())),
         to(members("sport")),
         to(to_user("news")),
         NewBroadcast { send_within: WEEKS + Duration::from_secs(1), ..first.clone() },
@@ -144,10 +145,13 @@ pub async fn a_lease_brings_what_was_begun(harness: &dyn JournalHarness) {
             .with_urgency(Urgency::VeryLow)
             .with_padding(Padding::MultipleOf(fifty)),
         message("hello").with_urgency(Urgency::Low),
+        message("hello").with_fallback(octets(vec![0, 255])),
+        // None and an empty one are different.
+        message("hello").with_fallback(crate::Payload::empty()),
     ];
     for (n, message) in messages.into_iter().enumerate() {
         let to = [members("news"), to_user("news")][n % 2].clone();
-        let within = [WEEKS + Duration::from_millis(1), Duration::MAX][n / 2];
+        let within = [WEEKS + Duration::from_millis(1), Duration::MAX, WEEKS][n / 2];
         let begun = NewBroadcast::new(id(&format!("b{n}")), to, message, within);
         begin_this(journal, &begun, 1).await;
         let lease = take(&*other).await;
@@ -160,6 +164,7 @@ fn assert_equal(leased: &NewBroadcast, begun: &NewBroadcast) {
     assert_eq!((&leased.id, &leased.audience), (&begun.id, &begun.audience));
     let (message, expected) = (&leased.message, &begun.message);
     assert!(message.payload().as_bytes() == expected.payload().as_bytes(), "the payload is another");
+    assert!(message.fallback() == expected.fallback(), "the fallback is another");
     assert_eq!(message.ttl(), expected.ttl());
     assert_eq!((message.urgency(), message.padding()), (expected.urgency(), expected.padding()));
     let key = |message: &Message| message.collapse_key().map(|key| key.as_str().to_owned());

@@ -114,6 +114,18 @@ impl Broken {
                 let NewBroadcast { id, audience, send_within, .. } = whole;
                 lease.broadcast = Arc::new(NewBroadcast::new(id, audience, kept, send_within));
             }
+            Defect::FallbacksAreLost => {
+                let message = &lease.broadcast.message;
+                let mut kept = Message::new(message.payload().clone(), message.ttl())
+                    .with_urgency(message.urgency())
+                    .with_padding(message.padding());
+                if let Some(key) = message.collapse_key() {
+                    kept = kept.with_collapse_key(key.clone());
+                }
+                let whole = NewBroadcast::clone(&lease.broadcast);
+                let NewBroadcast { id, audience, send_within, .. } = whole;
+                lease.broadcast = Arc::new(NewBroadcast::new(id, audience, kept, send_within));
+            }
             Defect::PositionsAreLost => {
                 if let Work::Range { after, .. } = &mut lease.work {
                     *after = None;

@@ -22,6 +22,8 @@ pub(in crate::channel::driver) struct Row {
     due: Instant,
     /// When its lifetime ends; none where that did not begin.
     ends: Option<Instant>,
+    /// The length of body that a refusal left: whoever tries it next has to know.
+    limit: Option<u16>,
 }
 
 impl Row {
@@ -39,11 +41,18 @@ impl Row {
             tried,
             due,
             ends,
+            limit: None,
         }
     }
 
+    /// The same after a body was too large.
+    pub(in crate::channel::driver) const fn with_limit(mut self, limit: Option<u16>) -> Self {
+        self.limit = limit;
+        self
+    }
+
     fn deferred(self, retry: RetryId, ttl: Duration, now: Instant) -> Deferred {
-        let Self { user, entry, origin, tried, due, ends } = self;
+        let Self { user, entry, origin, tried, due, ends, limit: _ } = self;
         let ttl_left = ends.map_or(ttl, |ends| ends.saturating_duration_since(now));
         let after = due.saturating_duration_since(now);
         Deferred::new(retry, user, entry, origin, tried, after, ttl_left)
@@ -72,14 +81,14 @@ impl Account {
             && self.settled.is_empty()
     }
 
-    pub(super) fn change(&mut self, entry: &Entry, origin: &Origin, change: Option<Change>) {
-        match change {
-            Some(Change::Remove) => {
+    pub(super) fn change(&mut self, entry: &Entry, origin: &Origin, changes: [Option<Change>; 2]) {
+        for change in changes.into_iter().flatten() {
+            if change == Change::Remove {
                 let vendor = entry.subscription.endpoint().vendor();
                 self.removals.push(origin, vendor, entry.reference());
+            } else {
+                self.changes.push((entry.reference(), change));
             }
-            Some(change) => self.changes.push((entry.reference(), change)),
-            None => {}
         }
     }
 
@@ -113,6 +122,8 @@ impl Account {
             self.counts.into_iter().map(|(label, counts)| OriginReport::new(label, counts)).collect();
         checkpoint.changes = self.changes;
         checkpoint.changes.extend(removals.into_iter().map(|entry| (entry, Change::Remove)));
+        let limits = self.deferred.values().filter_map(|row| Some((row.entry, row.limit?)));
+        checkpoint.changes.extend(limits.map(|(entry, limit)| (entry, Change::LimitPayload(limit))));
         let deferred = self.deferred.into_iter();
         checkpoint.deferred = deferred.map(|(retry, row)| row.deferred(retry, ttl, now)).collect();
         checkpoint.settled = self.settled;

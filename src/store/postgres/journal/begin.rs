@@ -17,10 +17,10 @@ use crate::store::sql::BroadcastColumns;
 const INSERT: &str = concat!(
     "WITH created AS (
         INSERT INTO webpush_channels.broadcasts (id, fingerprint, audience_kind, audience, payload, ttl,
-            urgency, urgency_rank, collapse_key, padding_kind, padding, send_within, created)
+            urgency, urgency_rank, collapse_key, padding_kind, padding, send_within, created, fallback)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, ",
     now!(),
-    ") ON CONFLICT (id) DO NOTHING RETURNING number
+    ", $16) ON CONFLICT (id) DO NOTHING RETURNING number
     ), parts AS (
         INSERT INTO webpush_channels.ranges (broadcast, number, octets, done, tally)
         SELECT created.number, part.number, part.octets, part.number = 0, $14
@@ -85,6 +85,7 @@ async fn insert(
             &octets,
             &Tallies::default().to_json(),
             &CHANNEL,
+            &columns.fallback,
         ],
     )
     .await?;

@@ -97,7 +97,7 @@ const PICK: &str = concat!(
         moment.now - b.created, b.paused, b.per_minute, 1 + (
             SELECT count(*) FROM webpush_channels.leases l WHERE l.broadcast = b.number AND l.until > moment.now
         ), b.id, b.audience_kind, b.audience, b.payload, b.ttl, b.urgency, b.collapse_key,
-        b.padding_kind, b.padding, b.send_within
+        b.padding_kind, b.padding, b.send_within, b.fallback
     FROM lease CROSS JOIN moment JOIN webpush_channels.broadcasts b ON b.number = lease.broadcast
     LEFT JOIN of_range ON TRUE"
 );
@@ -170,6 +170,7 @@ fn published(picked: &Row) -> Result<NewBroadcast, PgError> {
         padding_kind: get(picked, 16)?,
         padding: get(picked, 17)?,
         send_within: get(picked, 18)?,
+        fallback: get(picked, 19)?,
     };
     Ok(columns.broadcast()?)
 }

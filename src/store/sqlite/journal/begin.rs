@@ -47,8 +47,8 @@ fn insert(conn: &Connection, now: i64, broadcast: &NewBroadcast) -> Result<i64, 
     let columns = BroadcastColumns::of(broadcast);
     let mut statement = conn.prepare_cached(
         "INSERT INTO broadcasts (id, fingerprint, audience_kind, audience, payload, ttl, urgency, urgency_rank, \
-         collapse_key, padding_kind, padding, send_within, created) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+         collapse_key, padding_kind, padding, send_within, created, fallback) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?;
     Ok(statement.insert(params![
         columns.id,
@@ -64,6 +64,7 @@ fn insert(conn: &Connection, now: i64, broadcast: &NewBroadcast) -> Result<i64, 
         columns.padding,
         columns.send_within,
         now,
+        columns.fallback,
     ])?)
 }
 

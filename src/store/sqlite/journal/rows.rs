@@ -93,7 +93,7 @@ pub(super) fn known_number(conn: &Connection, id: &BroadcastId) -> Result<i64, S
 pub(super) fn published(conn: &Connection, number: i64) -> Result<NewBroadcast, SqlError> {
     let mut statement = conn.prepare_cached(
         "SELECT id, audience_kind, audience, payload, ttl, urgency, collapse_key, padding_kind, padding, \
-         send_within FROM broadcasts WHERE number = ?1",
+         send_within, fallback FROM broadcasts WHERE number = ?1",
     )?;
     let columns = statement.query_row([number], |row| {
         Ok(BroadcastColumns {
@@ -107,6 +107,7 @@ pub(super) fn published(conn: &Connection, number: i64) -> Result<NewBroadcast, 
             padding_kind: row.get(7)?,
             padding: row.get(8)?,
             send_within: row.get(9)?,
+            fallback: row.get(10)?,
         })
     })?;
     Ok(columns.broadcast()?)

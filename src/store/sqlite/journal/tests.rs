@@ -12,6 +12,7 @@ use crate::store::journal::{
     SettledRetry, State, Tried, Work, WorkerId,
 };
 use crate::store::sqlite::error::SqlError;
+use crate::store::sqlite::open::MIGRATIONS;
 use crate::store::{Audience, EntryRef, Position, Range, Version};
 use crate::{
     BroadcastId, BroadcastState, ChannelName, Message, OriginLabel, OutcomeKind, Payload, Report,
@@ -25,7 +26,9 @@ const MANY: NonZeroU16 = NonZeroU16::new(100).unwrap();
 
 fn open() -> Connection {
     let conn = Connection::open_in_memory().unwrap();
-    conn.execute_batch(include_str!("../schema.sql")).unwrap();
+    for migration in MIGRATIONS {
+        conn.execute_batch(migration).unwrap();
+    }
     conn
 }
 
