@@ -1,5 +1,6 @@
 //! The engine: encryption, VAPID, requests and responses. Synchronous, no I/O, no runtime.
 
+pub mod cancel;
 pub mod encryption;
 pub mod request;
 pub mod response;

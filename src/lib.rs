@@ -96,7 +96,9 @@ pub use self::message::{
     CollapseKey, CollapseKeyError, Message, Padding, Payload, PayloadError, Ttl, TtlError, Urgency,
     UrgencyError,
 };
-pub use self::outcome::{LastFailure, MessageUrl, Outcome, OutcomeKind, Refusal, ResponseDetail, SkipReason};
+pub use self::outcome::{
+    LastFailure, MessageUrl, Outcome, OutcomeKind, ReceiptUrl, Refusal, ResponseDetail, SkipReason,
+};
 pub use self::report::{BroadcastState, Counts, Failure, OriginLabel, OriginReport, Report};
 pub use self::subscription::{
     AuthSecret, Endpoint, EndpointError, EndpointPolicy, KeyError, Origin, PolicyError, PublicKey,

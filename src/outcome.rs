@@ -23,6 +23,9 @@ pub enum Outcome {
         message_url: Option<MessageUrl>,
         /// The lifetime that the push service granted, where it said so.
         granted_ttl: Option<Ttl>,
+        /// Where it will say that the message arrived, where receipts were asked for and it offers
+        /// them (202). Senders do not ask (H-18).
+        receipt_url: Option<ReceiptUrl>,
     },
     /// The push service answered with success and said that it dropped the message (WNS).
     AcceptedDropped,
@@ -89,6 +92,16 @@ impl Outcome {
             Self::TooLarge => OutcomeKind::TooLarge,
             Self::Unconfirmed => OutcomeKind::Unconfirmed,
             Self::Unexpected => OutcomeKind::Unexpected,
+        }
+    }
+
+    /// The resource of an accepted message, where the push service named one: what
+    /// `Sender::cancel` takes it back with.
+    #[must_use]
+    pub const fn message_url(&self) -> Option<&MessageUrl> {
+        match self {
+            Self::Accepted { message_url, .. } => message_url.as_ref(),
+            _ => None,
         }
     }
 
@@ -204,10 +217,63 @@ pub enum LastFailure {
     Transport(&'static str),
 }
 
-/// The push message resource of an accepted message (H-15). A capability: whoever has it may
-/// read or delete the message where the push service supports it. `Debug` hides it.
-#[derive(Clone, Eq, PartialEq)]
-pub struct MessageUrl(Box<str>);
+impl fmt::Display for LastFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Engine => f.write_str("the message could not be encrypted or signed"),
+            Self::Status(status) => write!(f, "status {status}"),
+            Self::Transport(kind) => f.write_str(kind),
+        }
+    }
+}
+
+macro_rules! capability {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Eq, PartialEq)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// The URL. Secret.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        /// For a URL that was kept as text: it parses as an [`Endpoint`] does.
+        impl From<Endpoint> for $name {
+            fn from(url: Endpoint) -> Self {
+                Self(String::from(url).into())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "([redacted])"))
+            }
+        }
+    };
+}
+
+capability! {
+    /// The push message resource of an accepted message (H-15). A capability: whoever has it may
+    /// read or delete the message where the push service supports it (`Sender::cancel`,
+    /// [`engine::cancel`](crate::engine::cancel)). `Debug` hides it.
+    MessageUrl
+}
+
+capability! {
+    /// The receipt subscription resource that came with an accepted message (H-17): where the
+    /// push service says which messages arrived. A capability as well: whoever has it may read the
+    /// receipts of this sender. `Debug` hides it.
+    ///
+    /// Receipts come by HTTP/2 server push, which no client here takes, and no vendor is known to
+    /// give any (H-18): this is kept for those who run a push service that does. Give it to the
+    /// next request to the same origin: see
+    /// [`PushRequest::with_receipts`](crate::engine::request::PushRequest::with_receipts).
+    ReceiptUrl
+}
 
 impl MessageUrl {
     /// A URL at the origin of `endpoint`, or an absolute path there: what push services answer
@@ -221,24 +287,6 @@ impl MessageUrl {
         };
         let url = [origin, path].concat();
         (path.starts_with('/') && Endpoint::has_usable_characters(&url)).then(|| Self(url.into()))
-    }
-
-    /// The URL. Secret.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<Endpoint> for MessageUrl {
-    fn from(url: Endpoint) -> Self {
-        Self(String::from(url).into())
-    }
-}
-
-impl fmt::Debug for MessageUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MessageUrl([redacted])")
     }
 }
 
@@ -282,8 +330,14 @@ mod tests {
     #[test]
     fn a_message_url_is_not_printed() {
         let url = MessageUrl::from("https://push.example.net/m/secret".parse::<Endpoint>().unwrap());
-        let outcome = Outcome::Accepted { message_url: Some(url.clone()), granted_ttl: None };
-        assert!(!format!("{outcome:?}").contains("secret"));
+        let receipt_url = Some("https://push.example.net/r/secret".parse::<Endpoint>().unwrap().into());
+        let outcome = Outcome::Accepted { message_url: Some(url.clone()), granted_ttl: None, receipt_url };
+        assert_eq!(
+            format!("{outcome:?}"),
+            "Accepted { message_url: Some(MessageUrl([redacted])), granted_ttl: None, \
+             receipt_url: Some(ReceiptUrl([redacted])) }"
+        );
+        assert_eq!(outcome.message_url(), Some(&url));
         assert!(url.as_str().ends_with("secret"));
     }
 }

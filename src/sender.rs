@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request};
 use tokio::time::Instant;
 
+mod cancel;
 mod fitting;
 pub(crate) mod origin;
 mod request;
@@ -14,6 +15,7 @@ mod retry;
 mod shares;
 pub(crate) mod trial;
 
+pub use self::cancel::{CancelError, Cancellation};
 pub use self::retry::RetryPolicy;
 
 pub(crate) use self::fitting::{Fitted, Fitting};

@@ -8,7 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use webpush_channels::engine::response::{classify, retry_after};
+use webpush_channels::engine::cancel;
+use webpush_channels::engine::response::{Verdict, classify, retry_after};
 use webpush_channels::engine::vapid::{Contact, Topic, VapidKey};
 use webpush_channels::store::{Position, Range};
 use webpush_channels::testing::UserAgent;
@@ -105,8 +106,16 @@ fn octets() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn response() -> impl Strategy<Value = Response<Bytes>> {
-    let names =
-        ["retry-after", "location", "ttl", "x-wns-status", "x-wns-error-description", "content-type", "date"];
+    let names = [
+        "retry-after",
+        "location",
+        "link",
+        "ttl",
+        "x-wns-status",
+        "x-wns-error-description",
+        "content-type",
+        "date",
+    ];
     let values = prop_oneof![
         vec(any::<u8>(), 0..60),
         text().prop_map(String::into_bytes),
@@ -117,7 +126,8 @@ fn response() -> impl Strategy<Value = Response<Bytes>> {
             "1e9",
             "Sun, 06 Nov 1994 08:49:37 GMT",
             "/m/1",
-            "//evil/"
+            "//evil/",
+            r#"</r/1>; rel="urn:ietf:params:push:receipt""#,
         ])
         .prop_map(|value| value.as_bytes().to_vec()),
     ];
@@ -136,7 +146,7 @@ fn response() -> impl Strategy<Value = Response<Bytes>> {
         .prop_map(|body| body.as_bytes().to_vec()),
         (16_000..70_000_usize).prop_map(|len| vec![b'['; len]),
     ];
-    (100..1000_u16, headers, bodies).prop_map(|(status, headers, body)| {
+    (prop_oneof![3 => 100..1000_u16, 1 => Just(202)], headers, bodies).prop_map(|(status, headers, body)| {
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = StatusCode::from_u16(status).unwrap();
         let map: &mut HeaderMap = response.headers_mut();
@@ -147,6 +157,39 @@ fn response() -> impl Strategy<Value = Response<Bytes>> {
         }
         response
     })
+}
+
+/// Pieces of links in any order, up to some kilobytes, and octets that are none.
+fn link() -> impl Strategy<Value = Vec<u8>> {
+    let pieces = select(vec![
+        "<",
+        ">",
+        "</r/1>",
+        "<https://push.example.net/r/2>",
+        "<//evil/r>",
+        "<https://evil.example/r>",
+        ";",
+        ",",
+        "=",
+        " ",
+        "\t",
+        "\"",
+        "\\",
+        "rel",
+        "REL=",
+        "rel=\"",
+        "rel*=UTF-8''x",
+        "anchor=\"/x\"",
+        "title=\"a, b; \\\"c\"",
+        "urn:ietf:params:push:receipt",
+        "next",
+        "\"; ",
+        ",,,,",
+        "\u{e9}",
+    ]);
+    let piece =
+        prop_oneof![9 => pieces.prop_map(|piece| piece.as_bytes().to_vec()), 1 => vec(0x20..=0xff_u8, 0..20)];
+    (vec(piece, 0..40), 1..40_usize).prop_map(|(pieces, times)| pieces.concat().repeat(times))
 }
 
 proptest! {
@@ -205,6 +248,21 @@ proptest! {
     }
 
     #[test]
+    fn links(fields in vec(link(), 1..4)) {
+        let endpoint: Endpoint = "https://push.example.net/p/x".parse().unwrap();
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::ACCEPTED;
+        for field in &fields {
+            if let Ok(field) = HeaderValue::from_bytes(field) {
+                response.headers_mut().append("link", field);
+            }
+        }
+        let classified = classify(&endpoint, Ttl::hours(1), &response, SystemTime::UNIX_EPOCH);
+        let Verdict::Accepted { receipt_url, .. } = classified.verdict else { panic!("202 is accepted") };
+        prop_assert!(receipt_url.is_none_or(|url| url.as_str().starts_with("https://push.example.net/")));
+    }
+
+    #[test]
     fn binary_input(octets in octets()) {
         let _ = Subscription::from_json(&octets);
         let _ = PublicKey::from_bytes(&octets);
@@ -235,6 +293,14 @@ proptest! {
         // What is kept of it is bounded.
         let kept = classified.detail.reason.map_or(0, |reason| reason.chars().count());
         prop_assert!(kept <= 256);
+        if let Verdict::Accepted { message_url, receipt_url, .. } = classified.verdict {
+            let own = |url: &str| url.parse::<Endpoint>().unwrap().origin() == endpoint.origin();
+            prop_assert!(receipt_url.is_none_or(|url| own(url.as_str())));
+            // What may be asked is at the own origin, too.
+            let request = message_url.and_then(|url| cancel::request(&endpoint, &url).ok());
+            prop_assert!(request.is_none_or(|request| own(&request.uri().to_string())));
+        }
+        let _ = cancel::classify(&response, now);
         let after = retry_after(response.headers(), now);
         prop_assert!(after.is_none_or(|after| after <= Duration::from_secs(1 << 31)));
     }

@@ -50,7 +50,7 @@ async fn an_accepted_message_is_encrypted_for_its_receiver() {
     let agent = UserAgent::new();
     let to = agent.subscribe("https://push.example.net/p/1".parse().unwrap());
     let sent = Sender::builder(vapid(1), transport.clone()).build().send(&to, &message()).await;
-    let Outcome::Accepted { message_url, granted_ttl } = sent.outcome else { panic!("{sent:?}") };
+    let Outcome::Accepted { message_url, granted_ttl, .. } = sent.outcome else { panic!("{sent:?}") };
     assert_eq!(message_url.unwrap().as_str(), "https://push.example.net/m/9");
     assert_eq!((granted_ttl, sent.attempts), (Some(Ttl::from_secs(1800)), 1));
     assert!(sent.detail.is_none());

@@ -5,22 +5,25 @@ mod legacy;
 use std::fmt;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LINK};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 
 use self::legacy::draft_vapid;
 use crate::engine::encryption::Encoded;
-use crate::{Endpoint, Ttl, Urgency, Vendor, base64url};
+use crate::engine::response::RECEIPT;
+use crate::{Endpoint, ReceiptUrl, Ttl, Urgency, Vendor, base64url};
 
 const TTL: HeaderName = HeaderName::from_static("ttl");
 const URGENCY: HeaderName = HeaderName::from_static("urgency");
 const TOPIC: HeaderName = HeaderName::from_static("topic");
+const PREFER: HeaderName = HeaderName::from_static("prefer");
 const ENCRYPTION: HeaderName = HeaderName::from_static("encryption");
 const CRYPTO_KEY: HeaderName = HeaderName::from_static("crypto-key");
 const WNS_CACHE_POLICY: HeaderName = HeaderName::from_static("x-wns-cache-policy");
 const OCTET_STREAM: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
-/// The most headers that a request has, so that the map is allocated once.
+/// The most headers that a request has, so that the map is allocated once. Receipts, which no
+/// vendor gives, add two.
 const MAX_HEADERS: usize = 10;
 
 /// One push message for one subscription, on its way to an `http::Request`.
@@ -56,6 +59,7 @@ pub struct PushRequest<'a> {
     urgency: Urgency,
     topic: Option<HeaderValue>,
     content_type: Option<HeaderValue>,
+    receipts: Option<Receipts>,
     body: Body,
 }
 
@@ -74,6 +78,7 @@ impl<'a> PushRequest<'a> {
             urgency: Urgency::Normal,
             topic: None,
             content_type: None,
+            receipts: None,
             body: Body::Empty,
         }
     }
@@ -101,6 +106,18 @@ impl<'a> PushRequest<'a> {
         self
     }
 
+    /// The same, asking for a receipt once the message has arrived (`Prefer: respond-async`, RFC
+    /// 8030 section 5.1). A push service that gives receipts answers with 202 and names a receipt
+    /// subscription; no vendor is known to do so (H-18).
+    ///
+    /// Give it the subscription that an earlier message to the same origin got, so that the receipts
+    /// come together (H-17). One of another origin is not sent: it is a capability, and not that
+    /// push service's.
+    pub fn with_receipts(mut self, known: Option<&ReceiptUrl>) -> Self {
+        self.receipts = Some(Receipts::new(self.endpoint, known));
+        self
+    }
+
     /// The same with a body.
     pub fn with_body(mut self, body: Body) -> Self {
         self.body = body;
@@ -122,12 +139,38 @@ impl<'a> PushRequest<'a> {
         if let Some((name, value)) = vendor_header(self.endpoint.vendor(), self.ttl) {
             headers.insert(name, value);
         }
+        if let Some(receipts) = self.receipts {
+            receipts.write_headers(&mut headers);
+        }
         let octets = self.body.write_headers(self.content_type, &mut headers);
         let mut request = Request::new(octets);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.endpoint.to_uri();
         *request.headers_mut() = headers;
         request
+    }
+}
+
+/// A wish for receipts, and where they shall go.
+#[derive(Clone, Debug)]
+struct Receipts(Option<HeaderValue>);
+
+impl Receipts {
+    fn new(endpoint: &Endpoint, known: Option<&ReceiptUrl>) -> Self {
+        let url = known.and_then(|url| url.as_str().parse::<Endpoint>().ok());
+        let own = url.filter(|url| url.origin_str() == endpoint.origin_str());
+        Self(own.and_then(|url| {
+            let mut link = HeaderValue::try_from(format!("<{}>; rel=\"{RECEIPT}\"", url.as_str())).ok()?;
+            link.set_sensitive(true);
+            Some(link)
+        }))
+    }
+
+    fn write_headers(self, headers: &mut HeaderMap) {
+        headers.insert(PREFER, HeaderValue::from_static("respond-async"));
+        if let Some(link) = self.0 {
+            headers.insert(LINK, link);
+        }
     }
 }
 
@@ -246,6 +289,30 @@ mod tests {
             request.headers().capacity(),
             HeaderMap::<HeaderValue>::with_capacity(MAX_HEADERS).capacity()
         );
+    }
+
+    #[test]
+    fn receipts_are_asked_for_and_a_known_subscription_goes_to_its_own_origin_only() {
+        let endpoint: Endpoint = "https://push.example.net/p/1".parse().unwrap();
+        let headers = |known: Option<&str>| {
+            let known = known.map(|url| ReceiptUrl::from(url.parse::<Endpoint>().unwrap()));
+            let request = PushRequest::new(&endpoint, Ttl::ZERO, HeaderValue::from_static("vapid t=a, k=b"));
+            assert!(!request.clone().into_http().headers().contains_key("prefer"), "off (H-18)");
+            let request = request.with_receipts(known.as_ref());
+            assert!(!format!("{request:?}").contains("SECRET"), "{request:?}");
+            request.into_http().headers().clone()
+        };
+        let with_link = headers(Some("https://push.example.net/r/SECRET"));
+        assert_eq!(with_link["prefer"], "respond-async");
+        assert_eq!(
+            with_link["link"],
+            r#"<https://push.example.net/r/SECRET>; rel="urn:ietf:params:push:receipt""#
+        );
+        assert!(with_link["link"].is_sensitive());
+        for none in [None, Some("https://push.example.net:8443/r/1"), Some("https://elsewhere.example/r/1")] {
+            let headers = headers(none);
+            assert_eq!((headers.contains_key("prefer"), headers.contains_key("link")), (true, false));
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod apple;
 mod detail;
 mod fcm;
+mod link;
 mod location;
 mod mozilla;
 mod retry_after;
@@ -17,8 +18,9 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
-use crate::{Endpoint, MessageUrl, ResponseDetail, Ttl, Vendor};
+use crate::{Endpoint, MessageUrl, ReceiptUrl, ResponseDetail, Ttl, Vendor};
 
+pub(super) use self::link::RECEIPT;
 pub use self::retry_after::retry_after;
 
 /// What one response means for one message and its subscription.
@@ -35,6 +37,9 @@ pub enum Verdict {
         /// The lifetime that the push service granted, where it said so: at most the requested
         /// one, and smaller where the service reduced it.
         granted_ttl: Option<Ttl>,
+        /// The receipt subscription, where the status is 202 and a `Link` names one at the
+        /// endpoint's own origin (H-17).
+        receipt_url: Option<ReceiptUrl>,
     },
     /// Success, and the push service says that it dropped the message (WNS).
     AcceptedDropped,
@@ -205,6 +210,9 @@ fn verdict(
         Class::Accepted => Verdict::Accepted {
             message_url: location::message_url(endpoint, headers),
             granted_ttl: location::granted_ttl(requested_ttl, headers),
+            receipt_url: (status == StatusCode::ACCEPTED)
+                .then(|| link::receipt_url(endpoint, headers))
+                .flatten(),
         },
         Class::AcceptedDropped => Verdict::AcceptedDropped,
         Class::AuthError => Verdict::AuthError,

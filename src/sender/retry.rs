@@ -62,6 +62,16 @@ impl RetryPolicy {
         self
     }
 
+    /// The pause after `failures` failures (from 1), the last of which asked for `after`: the larger
+    /// of that and the backoff. None when attempts or patience are used up.
+    pub(crate) fn pause(&self, failures: u8, after: Option<Duration>, draw: f64) -> Option<Duration> {
+        if failures >= self.attempts || after.is_some_and(|after| after > self.max_retry_after) {
+            return None;
+        }
+        let backoff = self.backoff(failures, draw);
+        Some(after.map_or(backoff, |after| after.max(backoff)))
+    }
+
     /// A pause after `failures` failures (from 1): anything up to base x 2^(failures - 1), `draw`
     /// being a number from 0 to 1.
     pub(crate) fn backoff(&self, failures: u8, draw: f64) -> Duration {

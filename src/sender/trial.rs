@@ -225,8 +225,8 @@ impl Trial {
         now: Instant,
     ) -> Step {
         match verdict {
-            Verdict::Accepted { message_url, granted_ttl } => {
-                let settled = self.settle(Outcome::Accepted { message_url, granted_ttl });
+            Verdict::Accepted { message_url, granted_ttl, receipt_url } => {
+                let settled = self.settle(Outcome::Accepted { message_url, granted_ttl, receipt_url });
                 // Worth remembering only where there was a choice.
                 let learned = made.bound.is_none() && core.keyring.candidates(None).nth(1).is_some();
                 if learned { settled.with_change(Change::UseKey(made.vapid.key_id())) } else { settled }
@@ -357,13 +357,10 @@ impl Trial {
     /// The larger of `Retry-After` and the backoff, unless attempts or patience are used up.
     fn again(&mut self, core: &Core, after: Option<Duration>) -> Step {
         self.failures = self.failures.saturating_add(1);
-        if self.failures >= core.retry.attempts
-            || after.is_some_and(|after| after > core.retry.max_retry_after)
-        {
-            return self.used_up().into();
+        match core.retry.pause(self.failures, after, core.draw()) {
+            Some(wait) => Step::Again(wait),
+            None => self.used_up().into(),
         }
-        let backoff = core.retry.backoff(self.failures, core.draw());
-        Step::Again(after.map_or(backoff, |after| after.max(backoff)))
     }
 
     fn used_up(&mut self) -> Settled {

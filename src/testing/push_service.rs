@@ -171,6 +171,17 @@ impl PushService {
         self.find(subscription).1.script(answers);
     }
 
+    /// Answers the next requests to delete a message of this subscription so: those of
+    /// `Sender::cancel`. After them the rules apply again: what still waits for its user agent is
+    /// removed, and the answer is 204 in any case.
+    ///
+    /// # Panics
+    ///
+    /// When the subscription is another service's.
+    pub fn script_delete(&self, subscription: &Subscription, answers: impl IntoIterator<Item = Answer>) {
+        self.find(subscription).1.script_delete(answers);
+    }
+
     /// Answers the next pushes to whatever subscription so. A subscription's own script comes
     /// first.
     pub fn script_all(&self, answers: impl IntoIterator<Item = Answer>) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::LOCATION;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use tokio::sync::Notify;
 
 use super::lock;
@@ -24,7 +24,7 @@ const TTL: HeaderName = HeaderName::from_static("ttl");
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum StubReply {
-    /// 201, with a `Location` of the request's origin and the request's TTL.
+    /// 201, with a `Location` of the request's origin and the request's TTL; 204 to a DELETE.
     #[default]
     Created,
     /// Waits on tokio's clock, then does this.
@@ -225,6 +225,10 @@ impl Shared {
 
     fn created(&self, request: &Request<Bytes>) -> Response<Bytes> {
         let mut response = Response::new(Bytes::new());
+        if request.method() == Method::DELETE {
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            return response;
+        }
         *response.status_mut() = StatusCode::CREATED;
         let uri = request.uri();
         let (scheme, authority) = (uri.scheme_str().unwrap_or("https"), uri.authority());

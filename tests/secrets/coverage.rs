@@ -9,6 +9,7 @@ use std::path::Path;
 const PLAIN: &str = "
     EceAesGcm
     AddressPolicy Audience BroadcastState Browser ChannelStatistics Claims Coding
+    AddressPolicy Audience BroadcastState Browser CancelVerdict Cancellation ChannelStatistics Claims Coding
     ConnectionFault Count Counters Counts DeclarativeReader Direction Ece LastFailure Limits ManualClock MemoryStoreBuilder
     OriginReport OutcomeKind Padding Processed PushServiceBuilder Put Refusal Renewal
     ConnectionFault Count Counters Counts Ece LastFailure Limits ManualClock MemoryStoreBuilder

@@ -6,16 +6,19 @@ use bytes::Bytes;
 use http::Request;
 use serde::de::DeserializeOwned;
 use webpush_channels::channel::SubscribeError;
+use webpush_channels::engine::cancel::{self, CancelUrlError};
 use webpush_channels::engine::encryption::{AwsLc, EncryptError, Encryptor as _, Plaintext};
 use webpush_channels::engine::request::{Body, PushRequest};
 use webpush_channels::engine::vapid::{Contact, Topic, VapidKey};
+use webpush_channels::sender::{CancelError, RetryPolicy, Sender};
 use webpush_channels::store::{Position, Range, StoreError, StoreErrorKind};
 use webpush_channels::testing::vapid::{parse_authorization, verify};
 use webpush_channels::testing::{Answer, PushService, UserAgent};
 use webpush_channels::transport::{HyperTransport, HyperTransportBuilder, Transport, TransportErrorKind};
 use webpush_channels::{
     AddressPolicy, AuthSecret, BroadcastId, ChannelName, Clock as _, CollapseKey, Endpoint, EndpointPolicy,
-    KeyId, Padding, Payload, PublicKey, Subscription, SubscriptionId, SubscriptionKeys, Ttl, Urgency, UserId,
+    KeyId, MessageUrl, Padding, Payload, PublicKey, Subscription, SubscriptionId, SubscriptionKeys, Ttl,
+    Urgency, UserId,
 };
 
 use crate::needles::Shown;
@@ -267,6 +270,41 @@ fn stores(world: &World, shown: &mut Shown<'_>) {
     shown.error(&SubscribeError::Store(store()));
 }
 
+/// Cancellations of a secret message that go wrong in every way.
+async fn cancellations(world: &World, refused: &str, shown: &mut Shown<'_>) {
+    let sender = |policy| {
+        let once = RetryPolicy::default().with_attempts(1);
+        Sender::builder(world.vapid.clone(), builder().build().unwrap()).policy(policy).retry(once).build()
+    };
+    let loopback = sender(EndpointPolicy::loopback_for_tests());
+    let resource = world.message_url.as_str().strip_prefix(ORIGIN).unwrap();
+    let at = |origin: &str| {
+        let endpoint: Endpoint = format!("{origin}{PATH}").parse().unwrap();
+        let url = MessageUrl::from(format!("{origin}{resource}").parse::<Endpoint>().unwrap());
+        (world.agent.subscribe(endpoint), url)
+    };
+    let service = PushService::builder().clock(clock()).start().await.unwrap();
+    let subscription = service.subscribe(&world.agent);
+    let (elsewhere, url) = at(&service.origin().to_string());
+    shown.debug(&loopback.cancel(&subscription, &url).await.unwrap());
+    let foreign: CancelUrlError = cancel::request(elsewhere.endpoint(), &world.message_url).unwrap_err();
+    shown.error(&foreign);
+    shown.failure(loopback.cancel(&subscription, &world.message_url).await);
+    let (nobody, url) = at(refused);
+    let error: CancelError = loopback.cancel(&nobody, &url).await.unwrap_err();
+    shown.error(&error);
+    shown.failure(sender(EndpointPolicy::public_internet()).cancel(&nobody, &url).await);
+    // The transport's policy is narrower than the sender's.
+    let (private, url) = at("https://10-0-0-1.invalid");
+    shown.failure(sender(EndpointPolicy::custom(|_| true)).cancel(&private, &url).await);
+    for answer in [Answer::redirect(resource), Answer::server_error(), Answer::Hang] {
+        let sent = loopback.send(&subscription, &world.message()).await;
+        let url = sent.outcome.message_url().unwrap().clone();
+        service.script_delete(&subscription, [answer]);
+        shown.failure(loopback.cancel(&subscription, &url).await);
+    }
+}
+
 /// Real failures, each of a request that holds secrets in its URI, headers and body.
 pub(crate) async fn format_transport(world: &World, shown: &mut Shown<'_>) {
     let pem = world.vapid_key.to_pkcs8_pem();
@@ -279,6 +317,7 @@ pub(crate) async fn format_transport(world: &World, shown: &mut Shown<'_>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let refused = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
+    cancellations(world, &refused, shown).await;
     let mut kinds = Vec::new();
     let transport = builder().build().unwrap();
     for origin in [&refused, "http://10.0.0.1", "https://host.invalid"] {

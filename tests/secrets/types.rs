@@ -20,7 +20,7 @@ use webpush_channels::testing::{Answer, PushService, StubReply, StubRequest, Stu
 use webpush_channels::transport::HyperTransport;
 use webpush_channels::{
     AddressPolicy, Clock as _, Endpoint, EndpointPolicy, Failure, LastFailure, OriginLabel, Outcome, Padding,
-    Refusal, Report, SkipReason, Ttl,
+    ReceiptUrl, Refusal, Report, SkipReason, Ttl,
 };
 
 use crate::journal::format_journal;
@@ -112,10 +112,11 @@ fn engine(world: &World, shown: &mut Shown<'_>) {
         let plain = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).unwrap();
         let request = PushRequest::new(world.subscription.endpoint(), Ttl::hours(1), plain(&token))
             .with_topic(plain(&world.topics[0].to_header_value()))
+            .with_receipts(Some(&world.receipt_url))
             .with_body(body);
         shown.debug(&request);
         let request = request.into_http();
-        for name in ["authorization", "topic"] {
+        for name in ["authorization", "topic", "link"] {
             shown.debug(&request.headers()[name]);
         }
     }
@@ -171,11 +172,13 @@ fn responses(world: &World, shown: &mut Shown<'_>) {
 
 fn outcomes(world: &World, shown: &mut Shown<'_>) {
     shown.debug(&world.message_url);
+    shown.debug(&world.receipt_url);
     let message_url = Some(world.message_url.clone());
+    let receipt_url: Option<ReceiptUrl> = Some(world.receipt_url.clone());
     let location = Some(world.subscription.endpoint().clone());
     shown.debug(&Verdict::Moved { location: location.clone(), permanent: true });
     for outcome in [
-        Outcome::Accepted { message_url, granted_ttl: Some(Ttl::ZERO) },
+        Outcome::Accepted { message_url, granted_ttl: Some(Ttl::ZERO), receipt_url },
         Outcome::Moved { location, permanent: true },
         Outcome::GaveUp { last: LastFailure::Status(500) },
         Outcome::Refused(Refusal::Address),
@@ -184,6 +187,7 @@ fn outcomes(world: &World, shown: &mut Shown<'_>) {
         shown.debug(&outcome);
         shown.display(&outcome.kind());
     }
+    shown.display(&LastFailure::Engine);
 }
 
 async fn store(world: &World, shown: &mut Shown<'_>) {

@@ -7,7 +7,9 @@ use http::Response;
 use webpush_channels::engine::response::{Classified, Verdict, classify};
 use webpush_channels::engine::vapid::{Topic, TopicInput, Vapid, VapidKey};
 use webpush_channels::testing::{ManualClock, UserAgent};
-use webpush_channels::{BroadcastId, CollapseKey, Message, MessageUrl, Payload, Subscription, Ttl, UserId};
+use webpush_channels::{
+    BroadcastId, CollapseKey, Message, MessageUrl, Payload, ReceiptUrl, Subscription, Ttl, UserId,
+};
 
 use crate::needles::Needles;
 
@@ -16,6 +18,7 @@ pub(crate) const PATH: &str = "/wpush/v2/gAAAAABkTheEndpoint-7Qx_LmZpWv?token=BQ
 pub(crate) const PLAINTEXT: &str = "Your-Test-Result-Is-Negative-9Zt";
 const COLLAPSE: &str = "patient-4711-result-5Rm";
 const RESOURCE: &str = "/m/gAAAAABkTheMessage-3Bv_XyNcQe";
+const RECEIPTS: &str = "/r/gAAAAABkTheReceipts-8Kd_WuTzMq";
 
 pub(crate) const USER_AGENT: [u8; 32] = [
     0x3a, 0x91, 0x5c, 0xe7, 0x02, 0xb8, 0x4d, 0x66, 0xf1, 0x2f, 0x83, 0xd9, 0x70, 0x1e, 0xa5, 0xc4, 0x5b,
@@ -39,6 +42,7 @@ pub(crate) struct World {
     pub(crate) collapse: CollapseKey,
     pub(crate) payload: Payload,
     pub(crate) message_url: MessageUrl,
+    pub(crate) receipt_url: ReceiptUrl,
     pub(crate) accepted: Classified,
 }
 
@@ -53,17 +57,31 @@ impl World {
         let inputs = [TopicInput::Collapse(&collapse), TopicInput::Broadcast(&broadcast())];
         let topics = inputs.map(|input| vapid.topic(&subscription.id(), input));
         let response = Response::builder()
-            .status(201)
+            .status(202)
             .header("location", RESOURCE)
+            .header("link", format!("<{RECEIPTS}>; rel=\"urn:ietf:params:push:receipt\""))
             .header("ttl", "60")
             .body([].as_slice().into());
         let accepted =
             classify(subscription.endpoint(), Ttl::hours(1), &response.unwrap(), SystemTime::UNIX_EPOCH);
-        let Verdict::Accepted { message_url: Some(message_url), .. } = accepted.verdict.clone() else {
-            panic!("a 201 with a Location is accepted: {accepted:?}");
+        let Verdict::Accepted { message_url: Some(message_url), receipt_url: Some(receipt_url), .. } =
+            accepted.verdict.clone()
+        else {
+            panic!("a 202 with a Location and a Link is accepted: {accepted:?}");
         };
         let payload = Payload::new(PLAINTEXT).unwrap();
-        Self { agent, subscription, vapid, vapid_key, topics, collapse, payload, message_url, accepted }
+        Self {
+            agent,
+            subscription,
+            vapid,
+            vapid_key,
+            topics,
+            collapse,
+            payload,
+            message_url,
+            receipt_url,
+            accepted,
+        }
     }
 
     pub(crate) fn needles(&self) -> Needles {
@@ -81,7 +99,8 @@ impl World {
             .text("the collapse key", COLLAPSE)
             .text("the plaintext", PLAINTEXT)
             .text("the database's password", DATABASE_PASSWORD)
-            .text("the message URL", self.message_url.as_str().strip_prefix(ORIGIN).unwrap());
+            .text("the message URL", self.message_url.as_str().strip_prefix(ORIGIN).unwrap())
+            .text("the receipt URL", self.receipt_url.as_str().strip_prefix(ORIGIN).unwrap());
         needles
     }
 

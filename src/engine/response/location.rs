@@ -17,8 +17,12 @@ pub(super) fn message_url(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Me
 /// Where a push resource moved for good. Only the same origin may replace a stored endpoint
 ///
 pub(super) fn moved_to(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Endpoint> {
-    let location = resolve(endpoint, headers.get(LOCATION)?.to_str().ok()?)?;
-    (location.origin_str() == endpoint.origin_str()).then_some(location)
+    at_origin_of(endpoint, headers.get(LOCATION)?.to_str().ok()?)
+}
+
+/// Where a reference leads, if that is at the endpoint's own origin.
+pub(super) fn at_origin_of(endpoint: &Endpoint, reference: &str) -> Option<Endpoint> {
+    resolve(endpoint, reference).filter(|url| url.origin_str() == endpoint.origin_str())
 }
 
 /// An absolute URL, or an absolute path below the endpoint's origin. Other relative references

@@ -23,6 +23,9 @@ pub enum Answer {
     AcceptAndClose,
     /// Accepts the message, then closes the connection without a status: the sender cannot know.
     AcceptAndCut,
+    /// Accepts with 202 and a receipt subscription in `Link` (RFC 8030 section 5.1), whether the
+    /// request asked for receipts or not. It is a name only: no receipt ever comes.
+    AcceptWithReceipts,
     /// Accepts, sends the status, half a body, and closes the connection.
     CutAfterHeaders,
     /// Reads the request and closes the connection without a status. Nothing is accepted.

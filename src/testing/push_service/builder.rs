@@ -128,7 +128,8 @@ impl PushServiceBuilder {
     /// strict as the strictest vendor, and for [`UserAgent`](crate::testing::UserAgent)s only.
     ///
     /// The rules are those of autopush 1.83, measured; in particular VAPID may be in the form of
-    /// its drafts, `sub` is not looked at, and a subscription without a key ([`PushService::subscribe`]) takes messages
+    /// its drafts, `sub` is not looked at, messages with one topic share one `Location`, and a
+    /// subscription without a key ([`PushService::subscribe`]) takes messages
     /// without VAPID, too.
     #[cfg(feature = "testing-browser")]
     pub const fn mozilla(mut self) -> Self {

@@ -1,10 +1,11 @@
 //! What becomes of a message that no rule refuses.
 
 use bytes::Bytes;
-use http::header::LOCATION;
+use http::header::{LINK, LOCATION};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::checks::{Asked, Body};
+use super::directory::Target;
 use super::inbox::{Inbox, Placed};
 use super::message::Stored;
 use super::service::Service;
@@ -25,15 +26,22 @@ impl Service {
         number: usize,
         inbox: &Inbox,
     ) -> Response<Bytes> {
+        let own = inbox.next_number();
+        let resource = match (&asked.topic, self.settings.rules.names_by_topic()) {
+            (Some(topic), true) => inbox.resource_of(topic, own),
+            _ => own,
+        };
         let message = Stored {
-            number: inbox.next_number(),
+            #[cfg(feature = "testing-browser")]
+            number: own,
+            resource,
             headers,
             body: body.octets.into(),
             ttl: asked.ttl,
             topic: asked.topic,
             accepted: self.now(),
         };
-        let response = self.created(number, message.number, message.ttl);
+        let response = self.created(number, message.resource, message.ttl);
         self.counts.accepted.add();
         self.hand(number, inbox, message);
         response
@@ -119,8 +127,18 @@ impl Service {
         response
     }
 
-    fn created(&self, number: usize, message: u64, ttl: u32) -> Response<Bytes> {
-        let location = format!("{}{}", self.origin, self.directory.message_path(number, message));
+    /// The answer to an accepted message, with a receipt subscription.
+    pub(super) fn with_receipts(&self, mut response: Response<Bytes>, target: &Target) -> Response<Bytes> {
+        let Target::Push(number, _) = target else { return response };
+        let path = self.directory.receipts_path(*number);
+        let link = HeaderValue::try_from(format!("<{path}>; rel=\"urn:ietf:params:push:receipt\""));
+        response.headers_mut().insert(LINK, link.expect("a plain path can stand in a header"));
+        *response.status_mut() = StatusCode::ACCEPTED;
+        response
+    }
+
+    fn created(&self, number: usize, resource: u64, ttl: u32) -> Response<Bytes> {
+        let location = format!("{}{}", self.origin, self.directory.message_path(number, resource));
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = StatusCode::CREATED;
         let headers = response.headers_mut();

@@ -75,6 +75,11 @@ impl Directory {
         format!("/m/{number}-{message}-{:016x}", self.ticket(number, message))
     }
 
+    /// The path of a receipt subscription, which is a name only.
+    pub(super) fn receipts_path(&self, number: usize) -> String {
+        format!("/r/{:016x}", self.ticket(number, u64::MAX))
+    }
+
     pub(super) fn target(&self, path: &str) -> Target {
         if let Some((number, inbox)) = self.inbox(path) {
             return Target::Push(number, inbox);

@@ -1,6 +1,6 @@
 //! One subscription as its push service sees it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 
 use super::answer::Answer;
@@ -23,6 +23,9 @@ struct State {
     offline: bool,
     numbers: u64,
     script: VecDeque<Answer>,
+    delete_script: VecDeque<Answer>,
+    /// The resources of messages that have a topic, where it names them.
+    resources: HashMap<Box<str>, u64>,
     stored: Vec<Stored>,
     /// Sent to a browser and not acknowledged.
     sent: Vec<Stored>,
@@ -81,6 +84,19 @@ impl Inbox {
         lock(&self.state).script.pop_front()
     }
 
+    pub(super) fn script_delete(&self, answers: impl IntoIterator<Item = Answer>) {
+        lock(&self.state).delete_script.extend(answers);
+    }
+
+    pub(super) fn next_delete_answer(&self) -> Option<Answer> {
+        lock(&self.state).delete_script.pop_front()
+    }
+
+    /// What all messages of a topic are called: as the first of them was.
+    pub(super) fn resource_of(&self, topic: &str, first: u64) -> u64 {
+        *lock(&self.state).resources.entry(topic.into()).or_insert(first)
+    }
+
     /// The number of the next message.
     pub(super) fn next_number(&self) -> u64 {
         let mut state = lock(&self.state);
@@ -135,11 +151,11 @@ impl Inbox {
     }
 
     /// Removes a message that still waits.
-    pub(super) fn cancel(&self, number: u64) -> bool {
+    pub(super) fn cancel(&self, resource: u64) -> bool {
         let mut state = lock(&self.state);
-        state.sent.retain(|sent| sent.number != number);
+        state.sent.retain(|sent| sent.resource != resource);
         let before = state.stored.len();
-        state.stored.retain(|stored| stored.number != number);
+        state.stored.retain(|stored| stored.resource != resource);
         before != state.stored.len()
     }
 

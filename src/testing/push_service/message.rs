@@ -65,7 +65,11 @@ impl fmt::Debug for Received {
 /// A message between its acceptance and its delivery.
 #[derive(Debug)]
 pub(super) struct Stored {
+    /// What browsers acknowledge.
+    #[cfg(feature = "testing-browser")]
     pub(super) number: u64,
+    /// The number in its `Location`.
+    pub(super) resource: u64,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) ttl: u32,

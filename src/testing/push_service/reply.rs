@@ -96,6 +96,7 @@ impl Flight {
         }
         match answer {
             Answer::AcceptAndClose => Reply::Last(response),
+            Answer::AcceptWithReceipts => Reply::Whole(self.service.with_receipts(response, &self.target)),
             Answer::AcceptAndCut => Reply::Fail(Failure::Cut),
             Answer::CutAfterHeaders => Reply::Damaged(response.map(drop), Damage::Cut),
             Answer::HugeBody(octets) => Reply::Damaged(response.map(drop), Damage::Huge(*octets)),

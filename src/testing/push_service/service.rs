@@ -47,6 +47,15 @@ pub(super) enum Rules {
 }
 
 impl Rules {
+    /// Whether a message with a topic is called by it, so that all of one topic have one URL.
+    pub(super) const fn names_by_topic(self) -> bool {
+        match self {
+            Self::Strictest => false,
+            #[cfg(feature = "testing-browser")]
+            Self::Mozilla => true,
+        }
+    }
+
     const fn paths(self) -> Paths {
         match self {
             Self::Strictest => Paths::Plain,
@@ -136,6 +145,9 @@ impl Service {
         let target = self.directory.target(head.uri.path());
         let answer = match &target {
             Target::Push(number, inbox) if head.method == Method::POST => self.answer(*number, inbox),
+            Target::Message(inbox, _) if head.method == Method::DELETE => {
+                inbox.next_delete_answer().unwrap_or_default()
+            }
             _ => Answer::Normal,
         };
         self.changed.notify_waiters();
