@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use webpush_channels::store::{
     Audience, Change, Entry, EntryRef, NewEntry, Page, Position, Put, Range, StoreError, StoreErrorKind,
-    SubscriptionStore,
+    SubscriptionStore, UnseenPage,
 };
 use webpush_channels::{ChannelName, Clock, Subscription, SubscriptionId, SystemClock, UserId};
 
@@ -208,6 +209,17 @@ impl SubscriptionStore for MapStore {
     async fn needing_renewal(&self, after: Option<&Position>, limit: NonZeroU16) -> Result<Page, StoreError> {
         let (tables, start) = (self.tables(), start(after)?);
         Ok(page(tables.rows.range(start..).filter(|(_, entry)| entry.needs_renewal), limit))
+    }
+
+    async fn unseen(
+        &self,
+        for_at_least: Duration,
+        after: Option<&Position>,
+        limit: NonZeroU16,
+    ) -> Result<UnseenPage, StoreError> {
+        let (tables, start, now) = (self.tables(), start(after)?, SystemClock::new().now());
+        let old = |entry: &Entry| now.duration_since(entry.seen).unwrap_or_default() >= for_at_least;
+        Ok(UnseenPage::at(now, page(tables.rows.range(start..).filter(|(_, entry)| old(entry)), limit)))
     }
 
     async fn remove_channel(&self, channel: &ChannelName) -> Result<(), StoreError> {

@@ -17,6 +17,8 @@ mod gate;
 mod hook;
 mod limits;
 mod progress;
+mod renewal;
+mod subscriptions;
 mod tally;
 mod worker;
 
@@ -25,6 +27,8 @@ pub use self::durable::{ChannelStatistics, DurableChannel, EnqueueError, Enqueue
 pub use self::hook::{RemovalHook, Removals, Review};
 pub use self::limits::Limits;
 pub use self::progress::{Progress, Snapshot};
+pub use self::renewal::{Freshness, RenewalWindow, UnseenEntries};
+pub use self::subscriptions::SubscribeError;
 pub use self::worker::{Worker, WorkerBuilder};
 
 use self::driver::Direct;
@@ -32,8 +36,8 @@ use self::encryption::EncryptionPool;
 use self::gate::Gate;
 use self::tally::Tally;
 use crate::sender::Sender;
-use crate::store::{Audience, NewEntry, Put, StoreError, StoreErrorKind, SubscriptionStore};
-use crate::{ChannelName, PolicyError, Report, UserId};
+use crate::store::{Audience, StoreError, SubscriptionStore};
+use crate::{ChannelName, Report, UserId};
 
 /// Deliveries as they are settled. It ends after the last one, or with an error.
 pub type Deliveries = Pin<Box<dyn Stream<Item = Result<Delivery, BroadcastError>> + Send + 'static>>;
@@ -145,32 +149,6 @@ impl Channels {
     #[must_use]
     pub fn channel(&self, name: &ChannelName) -> HubChannel {
         HubChannel { name: name.clone(), channels: self.clone() }
-    }
-
-    /// Stores a user's subscription, when the sender's policy allows its endpoint. `key` is the
-    /// VAPID key that it was made with, where that is known.
-    ///
-    /// The user must come from the authenticated session, never from the request's body (S-10).
-    ///
-    /// # Errors
-    ///
-    /// [`SubscribeError`] when the policy or the store refuses.
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`SubscriptionStore::put`].
-    pub async fn subscribe(
-        &self,
-        user: &UserId,
-        subscription: crate::Subscription,
-        key: Option<crate::KeyId>,
-    ) -> Result<Put, SubscribeError> {
-        self.hub.sender.core().policy.check(subscription.endpoint()).map_err(SubscribeError::Policy)?;
-        let mut new = NewEntry::new(user.clone(), subscription);
-        new.key = key;
-        let mut put = self.hub.store.put(&[new]).await.map_err(SubscribeError::Store)?;
-        // The contract promises one answer for one entry.
-        put.pop().ok_or_else(|| SubscribeError::Store(StoreError::new(StoreErrorKind::Backend)))
     }
 
     /// Publishes to any audience, and yields each delivery as it is settled. See
@@ -327,15 +305,3 @@ macro_rules! forward {
 }
 forward!(Arc);
 forward!(Box);
-
-/// Why a subscription was not stored.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SubscribeError {
-    /// The policy does not allow its endpoint.
-    #[error("the subscription's endpoint is not allowed here")]
-    Policy(#[source] PolicyError),
-    /// The store failed.
-    #[error("the subscription could not be stored")]
-    Store(#[source] StoreError),
-}

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request};
@@ -249,6 +250,9 @@ impl Sender {
             let Some(ttl) = trial.ttl_left(message.ttl(), now) else {
                 return trial.expire();
             };
+            if let Some(settled) = trial.outlived(core, subscription, Duration::ZERO) {
+                return settled;
+            }
             let Some(vapid) = trial.vapid(core, to.key) else {
                 return trial.settle(Outcome::KeyMismatch);
             };
@@ -285,6 +289,9 @@ impl Sender {
                 Step::Again(wait) => {
                     if trial.ttl_left(message.ttl(), later(Instant::now(), wait)).is_none() {
                         return trial.expire();
+                    }
+                    if let Some(settled) = trial.outlived(core, to.subscription, wait) {
+                        return settled;
                     }
                     tokio::time::sleep(wait).await;
                 }

@@ -28,12 +28,14 @@ mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod token;
+mod unseen;
 mod version;
 
 use std::collections::HashSet;
 use std::fmt::Debug;
 use std::num::NonZeroU16;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -49,6 +51,7 @@ pub use self::postgres::{PostgresStore, PostgresStoreBuilder};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{SqliteFileError, SqliteStore, SqliteStoreBuilder};
 pub use self::token::PositionError;
+pub use self::unseen::{Unseen, UnseenPage};
 pub use self::version::Version;
 use crate::{ChannelName, SubscriptionId, UserId};
 
@@ -95,6 +98,10 @@ use crate::{ChannelName, SubscriptionId, UserId};
 ///   cleared by new keys only. Both survive a move.
 /// * [`apply`](Self::apply) is compare-and-set on (id, version): a change that was decided on a
 ///   former state does nothing.
+///
+/// **Age**
+/// * [`unseen`](Self::unseen) tells which clients have not come back for how long. The store judges
+///   that by its own clock and hands out durations: no two machines compare times.
 ///
 /// **Limits**
 /// * A store may limit how many subscriptions one user has; it then does so atomically, also for
@@ -185,6 +192,23 @@ pub trait SubscriptionStore: Debug + Send + Sync + 'static {
     /// The entries of all users that wait for their client to subscribe anew, by pages. Entries
     /// that are marked while it is being read may be in it or not.
     async fn needing_renewal(&self, after: Option<&Position>, limit: NonZeroU16) -> Result<Page, StoreError>;
+
+    /// The entries of all users that were neither put nor replaced for at least so long, by pages,
+    /// with their ages.
+    ///
+    /// Judged by the store's clock, in whole seconds: no node compares [`Entry::seen`] with its own.
+    /// An identical `put` makes an entry young; [`apply`](Self::apply) does not, because it is no
+    /// sign of life. Zero means every entry. One that grows old or young while it is being read may
+    /// be in it or not.
+    ///
+    /// A page looks at a bounded number of rows, whatever their age: no index is needed, and a page
+    /// may be short, or empty, with `next` set.
+    async fn unseen(
+        &self,
+        for_at_least: Duration,
+        after: Option<&Position>,
+        limit: NonZeroU16,
+    ) -> Result<UnseenPage, StoreError>;
 
     /// Ends all memberships of a channel. Subscriptions stay.
     async fn remove_channel(&self, channel: &ChannelName) -> Result<(), StoreError>;
@@ -309,6 +333,15 @@ macro_rules! forward {
                 limit: NonZeroU16,
             ) -> Result<Page, StoreError> {
                 (**self).needing_renewal(after, limit).await
+            }
+
+            async fn unseen(
+                &self,
+                for_at_least: Duration,
+                after: Option<&Position>,
+                limit: NonZeroU16,
+            ) -> Result<UnseenPage, StoreError> {
+                (**self).unseen(for_at_least, after, limit).await
             }
 
             async fn remove_channel(&self, channel: &ChannelName) -> Result<(), StoreError> {

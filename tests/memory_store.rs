@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use webpush_channels::store::{
     Audience, Change, Count, MemoryStore, NewEntry, Put, StoreErrorKind, SubscriptionStore,
 };
-use webpush_channels::testing::ManualClock;
+use webpush_channels::testing::{ManualClock, store_suite};
 use webpush_channels::{AuthSecret, ChannelName, PublicKey, Subscription, SubscriptionKeys, UserId};
 
 const P256DH: &str =
@@ -50,6 +50,38 @@ async fn times_come_from_the_clock() {
     store.put(&[new("bob", 1)]).await.unwrap();
     let moved = store.subscriptions(&user("bob")).await.unwrap().remove(0);
     assert_eq!(seconds(moved.created), seconds(first.created) + 200);
+}
+
+#[tokio::test]
+async fn who_stays_away_is_unseen() {
+    let clock = Arc::new(ManualClock::at_unix(1_700_000_000));
+    let store = MemoryStore::builder().clock(Arc::clone(&clock)).build();
+    store_suite::who_stays_away_is_unseen(&store, async |by| clock.advance(by)).await;
+
+    clock.set(SystemTime::UNIX_EPOCH);
+    let all = store.unseen(Duration::ZERO, None, NonZeroU16::MAX).await.unwrap();
+    assert!(!all.entries.is_empty() && all.entries.iter().all(|unseen| unseen.age.is_zero()));
+}
+
+/// Two thousand users are more than one page looks at.
+#[tokio::test]
+async fn a_page_of_unseen_ends_before_the_rows_do() {
+    let clock = Arc::new(ManualClock::at_unix(1_700_000_000));
+    let store = MemoryStore::builder().clock(Arc::clone(&clock)).build();
+    let all: Vec<_> = (0..2000).map(|number| new(&format!("u{number}"), number)).collect();
+    store.put(&all).await.unwrap();
+    clock.advance(Duration::from_secs(100));
+    store.put(&all[..1999]).await.unwrap();
+    let (mut pages, mut found, mut after) = (0, Vec::new(), None);
+    loop {
+        let page = store.unseen(Duration::from_secs(50), after.as_ref(), NonZeroU16::MAX).await.unwrap();
+        (pages, after) = (pages + 1, page.next);
+        found.extend(page.entries);
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!((pages, found.len(), found[0].entry.user.as_str()), (4, 1, "u1999"));
 }
 
 #[tokio::test]

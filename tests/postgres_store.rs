@@ -221,6 +221,53 @@ mod large_batches {
     }
 }
 
+mod unseen {
+    use std::time::Duration;
+
+    use webpush_channels::store::SubscriptionStore;
+    use webpush_channels::testing::store_suite;
+
+    use super::kit::new;
+    use super::postgres::Database;
+
+    const LATER: &str = "UPDATE webpush_channels.subscriptions SET seen = seen - $1";
+
+    #[tokio::test]
+    async fn who_stays_away_is_found() {
+        let database = Database::new().await;
+        let store = database.store().await;
+        let pass = async |by: Duration| {
+            let seconds = i64::try_from(by.as_secs()).unwrap();
+            database.client().await.execute(LATER, &[&seconds]).await.unwrap();
+        };
+        store_suite::who_stays_away_is_unseen(&store, pass).await;
+    }
+
+    /// Five thousand rows are more than one page looks at.
+    #[tokio::test]
+    async fn a_page_ends_before_the_rows_do() {
+        let database = Database::new().await;
+        let store = database.store().await;
+        let all: Vec<_> = (0..5000).map(|number| new(&format!("u{number}"), number)).collect();
+        store.put(&all).await.unwrap();
+        let (mut found, mut pages, mut after) = (Vec::new(), 0, None);
+        let last = "UPDATE webpush_channels.subscriptions SET seen = seen - 1000 WHERE number = \
+            (SELECT max(number) FROM webpush_channels.subscriptions)";
+        assert_eq!(database.client().await.execute(last, &[]).await.unwrap(), 1);
+        loop {
+            let limit = 10.try_into().unwrap();
+            let page = store.unseen(Duration::from_secs(500), after.as_ref(), limit).await.unwrap();
+            (pages, after) = (pages + 1, page.next);
+            found.extend(page.entries);
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!((pages, found.len()), (2, 1));
+        assert!(found[0].age >= Duration::from_secs(1000));
+    }
+}
+
 mod damaged_rows {
     use std::num::NonZeroU16;
 

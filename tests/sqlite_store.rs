@@ -16,9 +16,9 @@ use rusqlite::Connection;
 use temp::TempDir;
 use webpush_channels::store::{
     Audience, Change, Count, Entry, EntryRef, NewEntry, Page, Position, Put, Range, SqliteStore, StoreError,
-    StoreErrorKind, SubscriptionStore,
+    StoreErrorKind, SubscriptionStore, UnseenPage,
 };
-use webpush_channels::testing::ManualClock;
+use webpush_channels::testing::{ManualClock, store_suite};
 use webpush_channels::{
     AuthSecret, ChannelName, PublicKey, Subscription, SubscriptionId, SubscriptionKeys, UserId,
 };
@@ -99,6 +99,7 @@ forward! {
     page(to: &Audience, range: &Range, after: Option<&Position>, limit: NonZeroU16) -> Page;
     split(to: &Audience, parts: NonZeroU16) -> Vec<Range>;
     needing_renewal(after: Option<&Position>, limit: NonZeroU16) -> Page;
+    unseen(for_at_least: Duration, after: Option<&Position>, limit: NonZeroU16) -> UnseenPage;
     remove_channel(channel: &ChannelName) -> ();
     forget(user: &UserId) -> ();
     check() -> ();
@@ -241,6 +242,34 @@ async fn times_come_from_the_clock() {
     store.put(&[new("ann", 1)]).await.unwrap();
     let entry = store.subscriptions(&user("ann")).await.unwrap().remove(0);
     assert_eq!((seconds(entry.created), seconds(entry.seen)), (1_700_000_000, 1_700_000_100));
+}
+
+#[tokio::test]
+async fn who_stays_away_is_unseen() {
+    let dir = TempDir::new();
+    let clock = Arc::new(ManualClock::at_unix(1_700_000_000));
+    let store =
+        SqliteStore::builder(dir.join("store.sqlite")).clock(Arc::clone(&clock)).open().await.unwrap();
+    store_suite::who_stays_away_is_unseen(&store, async |by| clock.advance(by)).await;
+}
+
+/// Five thousand rows are more than one page looks at.
+#[tokio::test]
+async fn a_page_of_unseen_ends_before_the_rows_do() {
+    let dir = TempDir::new();
+    let clock = Arc::new(ManualClock::at_unix(1_700_000_000));
+    let store =
+        SqliteStore::builder(dir.join("store.sqlite")).clock(Arc::clone(&clock)).open().await.unwrap();
+    let all: Vec<_> = (0..5000).map(|number| new(&format!("u{number}"), number)).collect();
+    store.put(&all).await.unwrap();
+    clock.advance(Duration::from_secs(100));
+    store.put(&all[..4999]).await.unwrap();
+    let long = Duration::from_secs(50);
+    let first = store.unseen(long, None, limit(10)).await.unwrap();
+    assert!(first.entries.is_empty() && first.next.is_some());
+    let second = store.unseen(long, first.next.as_ref(), limit(10)).await.unwrap();
+    assert_eq!((second.entries.len(), second.next), (1, None));
+    assert_eq!((second.entries[0].entry.user.as_str(), second.entries[0].age.as_secs()), ("u4999", 100));
 }
 
 #[tokio::test]

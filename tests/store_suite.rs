@@ -12,6 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use webpush_channels::store::{MemoryStore, SubscriptionStore};
+use webpush_channels::testing::ManualClock;
 use webpush_channels::testing::store_suite::{self, CASES};
 
 use self::broken::{Broken, Defect};
@@ -60,6 +61,23 @@ fn a_limit_that_is_missing_racy_or_greedy_is_found() {
     assert!(fails(store_suite::a_limit_holds_for_concurrent_puts(&racy, 3)));
     let greedy = Broken::over(limited(3), Defect::LimitLosesTheEndpoint);
     assert!(fails(store_suite::a_limit_ends_at_the_user(&greedy, 3)));
+}
+
+#[test]
+fn ages_that_are_wrong_are_found() {
+    let stays_away = |defect| {
+        let clock = Arc::new(ManualClock::at_unix(1_700_000_000));
+        let store = Broken::over(MemoryStore::builder().clock(Arc::clone(&clock)).build(), defect);
+        fails(
+            async move { store_suite::who_stays_away_is_unseen(&store, async |by| clock.advance(by)).await },
+        )
+    };
+    for defect in
+        [Defect::SameIsNotSeen, Defect::ReplacedIsNotSeen, Defect::ChangedIsSeen, Defect::AgesAreZero]
+    {
+        assert!(stays_away(defect), "{defect:?}");
+    }
+    assert!(!stays_away(Defect::None));
 }
 
 #[test]

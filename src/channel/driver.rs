@@ -127,6 +127,8 @@ impl<B: Book> Driver<B> {
     fn admit(&mut self, entry: Entry, mut trial: Trial, slip: Slip, now: Instant) {
         let core = self.hub.sender.core();
         if let Some(outcome) = self.refusal(&entry) {
+            // What may have arrived was not left out.
+            let outcome = if trial.unconfirmed { Outcome::Unconfirmed } else { outcome };
             return self.settle_unsent(entry, &trial, slip, Settled::new(outcome), now);
         }
         if let Some(settled) = trial.exhausted(core) {
@@ -224,7 +226,11 @@ impl<B: Book> Driver<B> {
             let settled = job.trial.expire();
             return self.settle(key, settled, now);
         }
-        let soon = due.duration_since(now) <= B::SOON;
+        let wait = due.duration_since(now);
+        if let Some(settled) = job.trial.outlived(self.hub.sender.core(), &job.entry.subscription, wait) {
+            return self.settle(key, settled, now);
+        }
+        let soon = wait <= B::SOON;
         if self.book.ledger().is_some() && (job.deferred || self.halted || !soon) {
             return self.set_aside(key, due, now);
         }

@@ -159,6 +159,20 @@ impl Trial {
         self.settle(if self.unconfirmed { Outcome::Unconfirmed } else { Outcome::Expired })
     }
 
+    /// the end before a request that would be made after this wait, where the subscription has
+    /// expired by then.
+    pub(crate) fn outlived(
+        &mut self,
+        core: &Core,
+        subscription: &Subscription,
+        wait: Duration,
+    ) -> Option<Settled> {
+        expires_within(core, subscription, wait).then(|| {
+            let skipped = Outcome::Skipped(SkipReason::Expired);
+            self.settle(if self.unconfirmed { Outcome::Unconfirmed } else { skipped })
+        })
+    }
+
     /// The end before another request, where no try is left: the last request was deferred
     /// without an answer, and none came.
     pub(crate) fn exhausted(&mut self, core: &Core) -> Option<Settled> {
@@ -379,13 +393,18 @@ pub(crate) fn refusal(
     if let Err(error) = core.policy.check(subscription.endpoint()) {
         return Some(Outcome::Refused(Refusal::Policy(error)));
     }
-    if subscription.expiration_time().is_some_and(|at| at <= core.clock.now()) {
+    if expires_within(core, subscription, Duration::ZERO) {
         return Some(Outcome::Skipped(SkipReason::Expired));
     }
     if needs_renewal || core.keyring.candidates(bound).next().is_none() {
         return Some(Outcome::Skipped(SkipReason::NeedsRenewal));
     }
     None
+}
+
+fn expires_within(core: &Core, subscription: &Subscription, wait: Duration) -> bool {
+    let expires = |at| core.clock.now().checked_add(wait).is_none_or(|then| at <= then);
+    subscription.expiration_time().is_some_and(expires)
 }
 
 #[cfg(test)]

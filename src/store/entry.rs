@@ -110,7 +110,8 @@ pub struct Entry {
     /// When it was first stored for this user, to the second, by the store's clock. For people:
     /// nothing compares it.
     pub created: SystemTime,
-    /// When it was last stored, to the second, by the store's clock. For people.
+    /// When it was last stored, to the second, by the store's clock. For people;
+    /// [`unseen`](super::SubscriptionStore::unseen) is for programs.
     pub seen: SystemTime,
     /// Changes whenever user, endpoint, keys, VAPID key or coding do.
     pub version: Version,

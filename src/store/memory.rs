@@ -15,6 +15,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -22,7 +23,7 @@ use self::scan::Bounds;
 use self::state::{Hashers, Prepared, State};
 use super::{
     Audience, Change, Count, Entry, EntryRef, NewEntry, Page, Position, Put, Range, StoreError,
-    StoreErrorKind, SubscriptionStore,
+    StoreErrorKind, SubscriptionStore, UnseenPage, unseen,
 };
 use crate::clock::{self, Clock, SystemClock};
 use crate::{ChannelName, SubscriptionId, UserId};
@@ -285,6 +286,19 @@ impl SubscriptionStore for MemoryStore {
     async fn needing_renewal(&self, after: Option<&Position>, limit: NonZeroU16) -> Result<Page, StoreError> {
         let after = scan::read_position(after, self.tag)?;
         Ok(scan::page(limit, after, self.tag, |after, limit| self.read().renewal_step(after, limit)))
+    }
+
+    async fn unseen(
+        &self,
+        for_at_least: Duration,
+        after: Option<&Position>,
+        limit: NonZeroU16,
+    ) -> Result<UnseenPage, StoreError> {
+        let after = scan::read_position(after, self.tag)?;
+        let now = self.clock.now();
+        let Some(seen_by) = unseen::seen_by(now, for_at_least) else { return Ok(UnseenPage::default()) };
+        let step = |after, limit| self.read().unseen_step(seen_by, after, limit);
+        Ok(UnseenPage::at(now, scan::page(limit, after, self.tag, step)))
     }
 
     async fn remove_channel(&self, channel: &ChannelName) -> Result<(), StoreError> {

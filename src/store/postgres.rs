@@ -18,6 +18,7 @@ mod write;
 
 use std::fmt;
 use std::num::NonZeroU16;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -25,7 +26,7 @@ pub use self::builder::PostgresStoreBuilder;
 use self::db::{Db, query, retrying};
 use super::{
     Audience, Change, Count, Entry, EntryRef, NewEntry, Page, Position, Put, Range, StoreError,
-    StoreErrorKind, SubscriptionStore,
+    StoreErrorKind, SubscriptionStore, UnseenPage,
 };
 use crate::{ChannelName, SubscriptionId, UserId};
 
@@ -124,6 +125,15 @@ impl SubscriptionStore for PostgresStore {
 
     async fn needing_renewal(&self, after: Option<&Position>, limit: NonZeroU16) -> Result<Page, StoreError> {
         Ok(self.renewals(after, limit).await?)
+    }
+
+    async fn unseen(
+        &self,
+        for_at_least: Duration,
+        after: Option<&Position>,
+        limit: NonZeroU16,
+    ) -> Result<UnseenPage, StoreError> {
+        Ok(self.unseen_for(for_at_least, after, limit).await?)
     }
 
     async fn remove_channel(&self, channel: &ChannelName) -> Result<(), StoreError> {

@@ -26,6 +26,7 @@ mod put;
 mod ranges;
 mod replace;
 mod scan;
+mod unseen;
 
 use std::fmt;
 use std::pin::Pin;
@@ -39,6 +40,10 @@ pub use self::put::*;
 pub use self::ranges::*;
 pub use self::replace::*;
 pub use self::scan::*;
+pub use self::unseen::{
+    changes_while_unseen_is_read_neither_repeat_nor_lose, unseen_looks_at_the_age,
+    unseen_pages_through_all_users, who_stays_away_is_unseen,
+};
 use crate::store::SubscriptionStore;
 
 type Running<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
@@ -164,6 +169,10 @@ macro_rules! __store_cases {
             a_known_key_changes_nothing
             a_batch_of_changes_applies_keys_last
             needing_renewal_pages_through_the_marked
+
+            unseen_pages_through_all_users
+            unseen_looks_at_the_age
+            changes_while_unseen_is_read_neither_repeat_nor_lose
 
             joining_is_idempotent
             membership_is_by_user

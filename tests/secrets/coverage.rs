@@ -10,10 +10,11 @@ const PLAIN: &str = "
     EceAesGcm
     AddressPolicy Audience BroadcastState Browser ChannelStatistics Claims Coding
     AddressPolicy Audience BroadcastState Browser CancelVerdict Cancellation ChannelStatistics Claims Coding
+    AddressPolicy Audience BroadcastState Browser ChannelStatistics Claims Coding Freshness
     ConnectionFault Count Counters Counts DeclarativeReader Direction Ece LastFailure Limits ManualClock MemoryStoreBuilder
     OriginReport OutcomeKind Padding Processed PushServiceBuilder Put Refusal Renewal
     ConnectionFault Count Counters Counts Ece LastFailure Limits ManualClock MemoryStoreBuilder
-    OriginReport OutcomeKind Padding Processed PushServiceBuilder Put Rate Refusal Renewal
+    OriginReport OutcomeKind Padding Processed PushServiceBuilder Put Rate Refusal Renewal RenewalWindow
     RetryPolicy Review RustCrypto SkipReason Snapshot SqliteFileError SqliteStore
     SqliteStoreBuilder StoreErrorKind SystemClock SystemResolver TransportErrorKind Ttl Urgency Vendor Version
     Violation

@@ -12,7 +12,9 @@ use webpush_channels::engine::request::{Body, PushRequest};
 use webpush_channels::engine::response::{Verdict, classify};
 use webpush_channels::engine::vapid::{Keyring, TopicInput};
 use webpush_channels::sender::Sender;
-use webpush_channels::store::{Audience, Change, Entry, MemoryStore, NewEntry, SubscriptionStore as _};
+use webpush_channels::store::{
+    Audience, Change, Entry, MemoryStore, NewEntry, SubscriptionStore as _, Unseen, UnseenPage,
+};
 #[cfg(feature = "postgres")]
 use webpush_channels::store::{PostgresStore, PostgresStoreBuilder};
 use webpush_channels::testing::vapid::{parse_authorization, verify};
@@ -262,6 +264,10 @@ async fn over_sockets(world: &World, shown: &mut Shown<'_>) {
     shown.debug(&builder);
     let channels = builder.build();
     channels.subscribe(&user(), subscription.clone(), None).await.unwrap();
+    let page: UnseenPage = store.unseen(Duration::ZERO, None, NonZeroU16::MIN).await.unwrap();
+    let unseen: &Unseen = &page.entries[0];
+    shown.debug(&unseen);
+    shown.debug(&page);
     shown.debug(&channels);
     shown.debug(&channels.channel(&"news".parse().unwrap()).name());
     shown.debug(&channels.channel(&"news".parse().unwrap()));

@@ -8,15 +8,18 @@ mod put;
 mod replace;
 #[path = "broken/scan.rs"]
 mod scan;
+#[path = "broken/unseen.rs"]
+mod unseen;
 
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroU16;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use webpush_channels::store::{
     Audience, Change, Count, Entry, EntryRef, MemoryStore, NewEntry, Page, Position, Put, Range, StoreError,
-    SubscriptionStore,
+    SubscriptionStore, UnseenPage,
 };
 use webpush_channels::testing::store_suite::Probe;
 use webpush_channels::{ChannelName, SubscriptionId, UserId};
@@ -28,6 +31,10 @@ macro_rules! defects {
             None,
             LimitIsRacy,
             LimitLosesTheEndpoint,
+            SameIsNotSeen,
+            ReplacedIsNotSeen,
+            ChangedIsSeen,
+            AgesAreZero,
             $($defect,)*
         }
 
@@ -73,6 +80,10 @@ defects! {
     KnownKeyClearsTheMark: a_known_key_changes_nothing,
     ChangesInOrder: a_batch_of_changes_applies_keys_last,
     RenewalPageLosesOne: needing_renewal_pages_through_the_marked,
+
+    UnseenPageLosesOne: unseen_pages_through_all_users agrees_with_a_model,
+    UnseenIgnoresTheAge: unseen_looks_at_the_age,
+    UnseenByOffset: changes_while_unseen_is_read_neither_repeat_nor_lose,
 
     ChannelsTwice: joining_is_idempotent,
     OnlyOwnersJoin: membership_is_by_user,
@@ -231,6 +242,15 @@ impl SubscriptionStore for Broken {
         Ok(page)
     }
 
+    async fn unseen(
+        &self,
+        for_at_least: Duration,
+        after: Option<&Position>,
+        limit: NonZeroU16,
+    ) -> Result<UnseenPage, StoreError> {
+        self.unseen_for(for_at_least, after, limit).await
+    }
+
     async fn remove_channel(&self, channel: &ChannelName) -> Result<(), StoreError> {
         if self.has(Defect::ChannelsStay) { Ok(()) } else { self.inner.remove_channel(channel).await }
     }
@@ -315,6 +335,15 @@ impl SubscriptionStore for WithoutCount {
 
     async fn needing_renewal(&self, after: Option<&Position>, limit: NonZeroU16) -> Result<Page, StoreError> {
         self.0.needing_renewal(after, limit).await
+    }
+
+    async fn unseen(
+        &self,
+        for_at_least: Duration,
+        after: Option<&Position>,
+        limit: NonZeroU16,
+    ) -> Result<UnseenPage, StoreError> {
+        self.0.unseen(for_at_least, after, limit).await
     }
 
     async fn remove_channel(&self, channel: &ChannelName) -> Result<(), StoreError> {

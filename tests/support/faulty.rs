@@ -17,7 +17,7 @@ use webpush_channels::store::journal::{
 };
 use webpush_channels::store::{
     Audience, Change, Count, Entry, EntryRef, MemoryStore, NewEntry, Page, Position, Put, Range, StoreError,
-    StoreErrorKind, SubscriptionStore,
+    StoreErrorKind, SubscriptionStore, UnseenPage,
 };
 use webpush_channels::{BroadcastId, ChannelName, Report, SubscriptionId, UserId};
 
@@ -234,6 +234,15 @@ impl SubscriptionStore for Faulty {
 
     async fn needing_renewal(&self, after: Option<&Position>, limit: NonZeroU16) -> Result<Page, StoreError> {
         self.store.needing_renewal(after, limit).await
+    }
+
+    async fn unseen(
+        &self,
+        for_at_least: Duration,
+        after: Option<&Position>,
+        limit: NonZeroU16,
+    ) -> Result<UnseenPage, StoreError> {
+        self.store.unseen(for_at_least, after, limit).await
     }
 
     async fn remove_channel(&self, channel: &ChannelName) -> Result<(), StoreError> {

@@ -13,7 +13,7 @@ use http::{Request, Response};
 use webpush_channels::engine::encryption::{Encoded, EncryptError, Encryptor, Lane, Plaintext};
 use webpush_channels::store::{
     Audience, Change, EntryRef, MemoryStore, NewEntry, Page, Position, Put, Range, StoreError,
-    StoreErrorKind, SubscriptionStore,
+    StoreErrorKind, SubscriptionStore, UnseenPage,
 };
 use webpush_channels::testing::UserAgent;
 use webpush_channels::transport::{Transport, TransportError};
@@ -27,6 +27,9 @@ pub enum Flaw {
     Apply,
     /// Every second page is empty, and is not the end.
     EmptyPages,
+    /// So many batches of changes come late: what they were for is another by then.
+    Stale(usize),
+    Unseen,
     /// Changes take so long.
     SlowApply(Duration),
 }
@@ -61,6 +64,9 @@ impl SubscriptionStore for Flawed {
     async fn apply(&self, changes: &[(EntryRef, Change)]) -> Result<Vec<bool>, StoreError> {
         match self.flaw {
             Flaw::Apply => return failure(),
+            Flaw::Stale(batches) if self.pages.fetch_add(1, Ordering::SeqCst) < batches => {
+                return Ok(vec![false; changes.len()]);
+            }
             Flaw::SlowApply(time) => tokio::time::sleep(time).await,
             _ => {}
         }
@@ -106,6 +112,18 @@ impl SubscriptionStore for Flawed {
 
     async fn needing_renewal(&self, after: Option<&Position>, limit: NonZeroU16) -> Result<Page, StoreError> {
         self.store.needing_renewal(after, limit).await
+    }
+
+    async fn unseen(
+        &self,
+        for_at_least: Duration,
+        after: Option<&Position>,
+        limit: NonZeroU16,
+    ) -> Result<UnseenPage, StoreError> {
+        if matches!(self.flaw, Flaw::Unseen) {
+            return failure();
+        }
+        self.store.unseen(for_at_least, after, limit).await
     }
 
     async fn remove_channel(&self, channel: &ChannelName) -> Result<(), StoreError> {

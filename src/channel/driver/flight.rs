@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -136,7 +137,12 @@ impl<B: Book> Driver<B> {
     /// Gives one entry its place, or settles it.
     fn seat(&mut self, key: usize, slot: Slot, now: Instant) -> Option<Boarding> {
         let job = &mut self.jobs[key];
-        let vapid = job.trial.vapid(self.hub.sender.core(), job.entry.key).map(Vapid::key_id);
+        let core = self.hub.sender.core();
+        if let Some(settled) = job.trial.outlived(core, &job.entry.subscription, Duration::ZERO) {
+            self.settle(key, settled, now);
+            return None;
+        }
+        let vapid = job.trial.vapid(core, job.entry.key).map(Vapid::key_id);
         let settled = match (job.trial.ttl_left(self.message.ttl(), now), vapid) {
             (None, _) => job.trial.expire(),
             (_, None) => job.trial.settle(Outcome::KeyMismatch),

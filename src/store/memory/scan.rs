@@ -112,6 +112,36 @@ impl State {
         (entries, last.map(|((user, number), _)| (u64::from(*user), *number)))
     }
 
+    /// Rows that were seen in this second or before.
+    pub(super) fn unseen_step(&self, seen_by: u64, after: Option<Place>, limit: usize) -> Step {
+        let (mut entries, mut last, mut looked_at) = (Vec::new(), after, 0);
+        for user in after.map_or(0, |(user, _)| place(user))..self.users.end() {
+            if looked_at >= STEP {
+                return (entries, last);
+            }
+            looked_at += 1;
+            if self.users.get(user).is_none() {
+                continue;
+            }
+            for at in self.places(user) {
+                let row = self.rows.at(at);
+                let here = (u64::from(user), row.number);
+                if last.is_some_and(|last| here <= last) {
+                    continue;
+                }
+                if u64::from(row.seen) <= seen_by {
+                    entries.push(self.entry(at));
+                }
+                (last, looked_at) = (Some(here), looked_at + 1);
+                if entries.len() == limit || looked_at >= STEP {
+                    return (entries, last);
+                }
+            }
+            last = Some((u64::from(user), u64::MAX));
+        }
+        (entries, None)
+    }
+
     /// Cuts the numbers of the users evenly. Nobody is counted.
     pub(super) fn split(&self, to: &Audience, parts: NonZeroU16, tag: [u8; 8]) -> Vec<Range> {
         let whole = Bounds { from: 0, to: u64::from(u32::MAX), joins: self.channels.joins, rows: self.next };

@@ -69,6 +69,19 @@ impl<T> Slab<T> {
         }
     }
 
+    /// The value in this place, if there is one.
+    pub(super) fn get(&self, at: u32) -> Option<&T> {
+        match self.chunks.get((at / CHUNK) as usize)?.slots.get((at % CHUNK) as usize)? {
+            Slot::Used(value) => Some(value),
+            Slot::Free(_) => None,
+        }
+    }
+
+    /// No place is as large.
+    pub(super) fn end(&self) -> u32 {
+        u32::try_from(self.chunks.len()).map_or(NONE, |chunks| chunks * CHUNK)
+    }
+
     pub(super) fn at_mut(&mut self, at: u32) -> &mut T {
         match &mut self.chunks[(at / CHUNK) as usize].slots[(at % CHUNK) as usize] {
             Slot::Used(value) => value,
@@ -130,6 +143,11 @@ mod tests {
         }
         assert_eq!((slab.len(), slab.chunks[1].slots.capacity()), (2048, 0));
         slab.remove(places[5]);
+        assert_eq!(
+            [slab.get(places[4]), slab.get(places[5]), slab.get(places[1500])],
+            [Some(&4), None, None]
+        );
+        assert_eq!((slab.end(), slab.get(slab.end())), (3 * CHUNK, None));
         let again: Vec<u32> = (0..=CHUNK).map(|_| slab.insert(7)).collect();
         assert!(again.iter().all(|at| *slab.at(*at) == 7 && *at < 3 * CHUNK));
         assert_eq!((slab.len(), slab.chunks.len()), (3072, 3));

@@ -1,6 +1,7 @@
 //! The half that is the store's.
 
 use std::num::NonZeroU16;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -8,7 +9,7 @@ use super::Paired;
 use crate::store::journal::Journal;
 use crate::store::{
     Audience, Change, Count, Entry, EntryRef, NewEntry, Page, Position, Put, Range, StoreError,
-    SubscriptionStore,
+    SubscriptionStore, UnseenPage,
 };
 use crate::{ChannelName, SubscriptionId, UserId};
 
@@ -59,6 +60,15 @@ impl<S: SubscriptionStore, J: Journal> SubscriptionStore for Paired<S, J> {
 
     async fn needing_renewal(&self, after: Option<&Position>, limit: NonZeroU16) -> Result<Page, StoreError> {
         self.store.needing_renewal(after, limit).await
+    }
+
+    async fn unseen(
+        &self,
+        for_at_least: Duration,
+        after: Option<&Position>,
+        limit: NonZeroU16,
+    ) -> Result<UnseenPage, StoreError> {
+        self.store.unseen(for_at_least, after, limit).await
     }
 
     async fn remove_channel(&self, channel: &ChannelName) -> Result<(), StoreError> {

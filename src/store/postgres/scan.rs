@@ -1,6 +1,7 @@
 //! Pages and ranges.
 
 use std::num::NonZeroU16;
+use std::time::{Duration, SystemTime};
 
 use tokio_postgres::Row;
 
@@ -10,7 +11,7 @@ use super::error::PgError;
 use super::rows::{self, COLUMNS, Place, columns};
 use crate::UserId;
 use crate::store::sql::EntryColumns;
-use crate::store::{Audience, Count, Entry, Page, Position, PositionError, Range};
+use crate::store::{Audience, Count, Entry, Page, Position, PositionError, Range, UnseenPage, unseen};
 
 /// A statement reads at least as many rows, however few are wanted: members without subscriptions
 /// are rows too, and many of them must not be as many statements.
@@ -52,6 +53,18 @@ const NEEDING_RENEWAL: &str = concat!(
     ", s.owner, (SELECT u.name FROM webpush_channels.users u WHERE u.number = s.owner) \
      FROM webpush_channels.subscriptions s WHERE s.needs_renewal AND (s.owner, s.number) > ($1, $2) \
      ORDER BY s.owner, s.number LIMIT $3"
+);
+/// The old ones among the next rows, each with the server's time and the last of those rows, if there
+/// may be more; nulls where none is old. The rows are read before their age is looked at: few are old,
+/// and the planner would go through the whole table for them.
+const UNSEEN: &str = concat!(
+    "WITH step AS MATERIALIZED (SELECT * FROM webpush_channels.subscriptions \
+     WHERE (owner, number) > ($1, $2) ORDER BY owner, number LIMIT 4096) SELECT ",
+    columns!(),
+    ", s.owner, (SELECT u.name FROM webpush_channels.users u WHERE u.number = s.owner), n.now, e.owner, e.number \
+     FROM (SELECT floor(extract(epoch FROM clock_timestamp()))::bigint AS now) n \
+     LEFT JOIN (SELECT owner, number FROM step ORDER BY owner, number LIMIT 1 OFFSET 4095) e ON TRUE \
+     LEFT JOIN step s ON $3::bigint = 0 OR s.seen <= n.now - $3 ORDER BY s.owner, s.number LIMIT $4"
 );
 /// A sequence that was not used yet shows the number that it will give first. What is being put or
 /// joined at this moment may have its number already: it is in the ranges or not.
@@ -190,6 +203,27 @@ impl PostgresStore {
         let rows = query(&client, NEEDING_RENEWAL, &[&user, &number, &most]).await?;
         drop(client);
         self.collect(&rows, usize::from(limit.get()), limit.get().into())
+    }
+
+    pub(super) async fn unseen_for(
+        &self,
+        for_at_least: Duration,
+        after: Option<&Position>,
+        limit: NonZeroU16,
+    ) -> Result<UnseenPage, PgError> {
+        let (user, number) = self.place(after)?.unwrap_or((-1, -1));
+        let (seconds, most) = (signed(unseen::whole_seconds(for_at_least)), i64::from(limit.get()));
+        let client = self.db.client().await?;
+        let rows = query(&client, UNSEEN, &[&user, &number, &seconds, &most]).await?;
+        drop(client);
+        let first = rows.first().ok_or(PgError::Raced)?;
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(unsigned(first.try_get(COLUMNS + 2)?));
+        let end: (Option<i64>, Option<i64>) = (first.try_get(COLUMNS + 3)?, first.try_get(COLUMNS + 4)?);
+        let found: Option<i64> = first.try_get(1)?;
+        let found = found.map_or(&[][..], |_| &rows);
+        let mut page = self.collect(found, usize::from(limit.get()), limit.get().into())?;
+        page.next = page.next.or_else(|| end.0.zip(end.1).map(|place| self.position(place)));
+        Ok(UnseenPage::at(now, page))
     }
 
     pub(super) async fn entries_of(&self, user: &UserId) -> Result<Vec<Entry>, PgError> {

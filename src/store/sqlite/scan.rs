@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 
-use rusqlite::{Connection, OptionalExtension, Statement, params};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
 use super::error::SqlError;
 use super::members::find_channel;
@@ -10,8 +10,8 @@ use super::rows::{self, Place, columns};
 use crate::store::{Audience, Entry, Page, Position, PositionError, Range};
 use crate::{ChannelName, UserId};
 
-/// The most members that one page looks at: a channel of members without subscriptions must not
-/// keep a transaction.
+/// The most members, or rows, that one page looks at: a channel of members without subscriptions
+/// must not keep a transaction.
 const STEP: i64 = 4096;
 /// The fewest numbers of users in a range: a range costs the journal more than they do.
 const MIN_WIDTH: i64 = 256;
@@ -181,6 +181,39 @@ pub(super) fn needing_renewal(
     let after = after.unwrap_or(Place { owner: -1, number: -1 });
     let mut statement = c.prepare_cached(NEEDING_RENEWAL)?;
     Step::collect(&mut statement, params![after.owner, after.number, limit], limit.get())
+}
+
+/// How far a page goes: up to the last of so many rows.
+pub(super) const UNSEEN_END: &str = "SELECT owner, number FROM subscriptions WHERE (owner, number) > (?1, ?2) \
+     ORDER BY owner, number LIMIT 1 OFFSET ?3";
+
+/// A `seen` that is no number is larger than each.
+pub(super) const UNSEEN: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM subscriptions AS s CROSS JOIN users AS u ON u.number = s.owner \
+     WHERE (s.owner, s.number) > (?1, ?2) AND (s.owner, s.number) <= (?3, ?4) AND s.seen <= ?5 \
+     ORDER BY s.owner, s.number LIMIT ?6"
+);
+
+/// Rows that were seen in this second or before. The end is read first, so that no row is passed
+/// over that others put or remove between the two statements.
+pub(super) fn unseen(
+    c: &Connection,
+    seen_by: u64,
+    after: Option<Place>,
+    limit: NonZeroU16,
+) -> Result<Step, SqlError> {
+    let after = after.unwrap_or(Place { owner: -1, number: -1 });
+    let mut statement = c.prepare_cached(UNSEEN_END)?;
+    let place = |row: &Row<'_>| Ok(Place { owner: row.get(0)?, number: row.get(1)? });
+    let end = statement.query_row([after.owner, after.number, STEP - 1], place).optional()?;
+    let to = end.unwrap_or(Place { owner: i64::MAX, number: i64::MAX });
+    let mut statement = c.prepare_cached(UNSEEN)?;
+    let params = params![after.owner, after.number, to.owner, to.number, signed(seen_by), limit];
+    let mut step = Step::collect(&mut statement, params, limit.get())?;
+    step.next = step.next.or(end);
+    Ok(step)
 }
 
 /// Cuts the numbers of the users evenly. Nobody is counted.

@@ -1,6 +1,7 @@
 //! The contract, operation by operation.
 
 use std::num::NonZeroU16;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -12,7 +13,7 @@ use super::write::{self, Incoming};
 use super::{journal, members, open};
 use crate::store::{
     Audience, Change, Count, Entry, EntryRef, NewEntry, Page, Position, Put, Range, StoreError,
-    StoreErrorKind, SubscriptionStore,
+    StoreErrorKind, SubscriptionStore, UnseenPage, unseen,
 };
 use crate::{ChannelName, SubscriptionId, UserId};
 
@@ -110,6 +111,19 @@ impl SubscriptionStore for SqliteStore {
         let tag = self.db.tag();
         let after = scan::read_position(after, tag)?;
         Ok(self.db.read(move |c| scan::needing_renewal(c, after, limit)).await?.page(tag))
+    }
+
+    async fn unseen(
+        &self,
+        for_at_least: Duration,
+        after: Option<&Position>,
+        limit: NonZeroU16,
+    ) -> Result<UnseenPage, StoreError> {
+        let (tag, now) = (self.db.tag(), self.db.now());
+        let after = scan::read_position(after, tag)?;
+        let Some(seen_by) = unseen::seen_by(now, for_at_least) else { return Ok(UnseenPage::default()) };
+        let step = self.db.read(move |c| scan::unseen(c, seen_by, after, limit)).await?;
+        Ok(UnseenPage::at(now, step.page(tag)))
     }
 
     async fn remove_channel(&self, channel: &ChannelName) -> Result<(), StoreError> {

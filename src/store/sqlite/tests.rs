@@ -212,7 +212,7 @@ async fn pages_are_read_along_the_tables() {
     let dir = TempDir::new();
     let store = open(&dir).await;
     let plans = store.db.read(|c| {
-        let queries = [scan::MEMBERS, scan::OF_USER, scan::NEEDING_RENEWAL];
+        let queries = [scan::MEMBERS, scan::OF_USER, scan::NEEDING_RENEWAL, scan::UNSEEN_END, scan::UNSEEN];
         queries.into_iter().map(|sql| plan(c, sql)).collect::<Result<Vec<_>, _>>()
     });
     for plan in plans.await.unwrap() {

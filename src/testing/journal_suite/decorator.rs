@@ -12,7 +12,7 @@ use crate::store::journal::{
 };
 use crate::store::{
     Audience, Change, Count, Entry, EntryRef, NewEntry, Page, Position, Put, Range, StoreError,
-    SubscriptionStore,
+    SubscriptionStore, UnseenPage,
 };
 use crate::testing::store_suite;
 use crate::{BroadcastId, ChannelName, Report, SubscriptionId, UserId};
@@ -202,6 +202,15 @@ impl SubscriptionStore for Probe {
 
     async fn needing_renewal(&self, after: Option<&Position>, limit: NonZeroU16) -> Result<Page, StoreError> {
         self.store.needing_renewal(after, limit).await
+    }
+
+    async fn unseen(
+        &self,
+        for_at_least: Duration,
+        after: Option<&Position>,
+        limit: NonZeroU16,
+    ) -> Result<UnseenPage, StoreError> {
+        self.store.unseen(for_at_least, after, limit).await
     }
 
     async fn remove_channel(&self, channel: &ChannelName) -> Result<(), StoreError> {

@@ -2,13 +2,14 @@
 
 use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::kit;
 use crate::store::{
     Audience, Change, Count, Entry, EntryRef, NewEntry, Page, Position, Put, Range, StoreError,
-    SubscriptionStore,
+    SubscriptionStore, UnseenPage,
 };
 use crate::testing::lock;
 use crate::{ChannelName, SubscriptionId, UserId};
@@ -51,6 +52,7 @@ pub async fn a_decorator_forwards_every_method<S: SubscriptionStore>(decorate: i
     store.page(&to, &range, None, limit).await.expect(expect);
     store.split(&to, limit).await.expect(expect);
     store.needing_renewal(None, limit).await.expect(expect);
+    store.unseen(Duration::ZERO, None, limit).await.expect(expect);
     store.remove_channel(&channel).await.expect(expect);
     store.forget(&user).await.expect(expect);
     store.check().await.expect(expect);
@@ -67,6 +69,7 @@ pub async fn a_decorator_forwards_every_method<S: SubscriptionStore>(decorate: i
         "page",
         "split",
         "needing_renewal",
+        "unseen",
         "remove_channel",
         "forget",
         "check",
@@ -132,6 +135,16 @@ impl SubscriptionStore for Probe {
     async fn needing_renewal(&self, _: Option<&Position>, _: NonZeroU16) -> Result<Page, StoreError> {
         self.called("needing_renewal");
         Ok(Page::default())
+    }
+
+    async fn unseen(
+        &self,
+        _: Duration,
+        _: Option<&Position>,
+        _: NonZeroU16,
+    ) -> Result<UnseenPage, StoreError> {
+        self.called("unseen");
+        Ok(UnseenPage::default())
     }
 
     async fn remove_channel(&self, _: &ChannelName) -> Result<(), StoreError> {

@@ -9,7 +9,7 @@ use crate::store::{
 use crate::{AuthSecret, ChannelName, KeyId, PublicKey, Subscription, SubscriptionKeys, UserId};
 
 /// A scan with more pages than this has no end.
-const MOST_PAGES: usize = 100_000;
+pub(super) const MOST_PAGES: usize = 100_000;
 
 static PUBLIC_KEY: LazyLock<PublicKey> = LazyLock::new(|| {
     let text = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";

@@ -3,9 +3,11 @@
 mod naive;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use self::naive::{Model, Pair};
 use super::kit::*;
+use super::unseen;
 use crate::store::{Audience, Change, Count, Entry, EntryRef, NewEntry, SubscriptionStore};
 
 const USERS: u32 = 5;
@@ -217,5 +219,7 @@ impl Run<'_> {
         }
         let page = self.store.needing_renewal(None, limit(100)).await.expect("needing_renewal");
         assert_eq!(sorted(&page.entries), self.model.endpoints(|row| row.renewal));
+        let everything = unseen::read(self.store, Duration::ZERO, 3).await;
+        assert_eq!(unseen::endpoints(&everything), self.model.endpoints(|_| true));
     }
 }

@@ -1,5 +1,7 @@
 //! `split`, ranges and positions.
 
+use std::time::Duration;
+
 use super::kit::*;
 use crate::store::{Audience, Position, Range, StoreError, StoreErrorKind, SubscriptionStore};
 
@@ -103,6 +105,7 @@ pub async fn foreign_octets_are_refused(store: &dyn SubscriptionStore) {
     for foreign in [Position::encode(*b"foreign!", [0, 1]), Position::encode(*b"foreign!", [])] {
         refused(store.page(&to, &range, Some(&foreign), limit(2)).await);
         refused(store.needing_renewal(Some(&foreign), limit(2)).await);
+        refused(store.unseen(Duration::ZERO, Some(&foreign), limit(2)).await);
     }
 }
 

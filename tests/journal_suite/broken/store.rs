@@ -1,11 +1,12 @@
 //! The store in a broken journal: only what concerns broadcasts can be broken.
 
 use std::num::NonZeroU16;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use webpush_channels::store::{
     Audience, Change, Count, Entry, EntryRef, NewEntry, Page, Position, Put, Range, StoreError,
-    SubscriptionStore,
+    SubscriptionStore, UnseenPage,
 };
 use webpush_channels::{ChannelName, SubscriptionId, UserId};
 
@@ -57,6 +58,15 @@ impl SubscriptionStore for Broken {
 
     async fn needing_renewal(&self, after: Option<&Position>, limit: NonZeroU16) -> Result<Page, StoreError> {
         self.inner().needing_renewal(after, limit).await
+    }
+
+    async fn unseen(
+        &self,
+        for_at_least: Duration,
+        after: Option<&Position>,
+        limit: NonZeroU16,
+    ) -> Result<UnseenPage, StoreError> {
+        self.inner().unseen(for_at_least, after, limit).await
     }
 
     async fn remove_channel(&self, channel: &ChannelName) -> Result<(), StoreError> {

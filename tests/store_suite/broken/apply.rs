@@ -1,6 +1,6 @@
 //! Defects of `apply`.
 
-use webpush_channels::store::{Change, EntryRef, StoreError, SubscriptionStore};
+use webpush_channels::store::{Change, EntryRef, NewEntry, StoreError, SubscriptionStore};
 
 use super::{Broken, Defect};
 
@@ -13,6 +13,7 @@ impl Broken {
             | Defect::FoundKeyKeepsTheMark
             | Defect::KnownKeyClearsTheMark
             | Defect::ApplyTakesFormerIds
+            | Defect::ChangedIsSeen
             | Defect::ChangesInOrder => {
                 let mut done = Vec::new();
                 for (to, change) in changes {
@@ -43,6 +44,11 @@ impl Broken {
             _ => {}
         }
         let done = self.inner.apply(&[(to, change)]).await?[0];
+        if self.has(Defect::ChangedIsSeen)
+            && let Some(now) = self.find(&to.id).await
+        {
+            self.inner.put(&[NewEntry::new(now.user, now.subscription)]).await?;
+        }
         let found_key = self.has(Defect::FoundKeyKeepsTheMark) && matches!(change, Change::UseKey(_));
         if let Some(before) = entry.filter(|_| found_key)
             && let Some(now) = self.find(&to.id).await

@@ -26,6 +26,7 @@ impl Broken {
             (Defect::PutTakesFormerIds, None) if self.former.lock().unwrap().contains_key(&id) => {
                 return Put::Same;
             }
+            (Defect::SameIsNotSeen, Some(entry)) if entry.version == new.version() => return Put::Same,
             (Defect::LimitIsRacy, _) => {
                 let count = self.inner.subscriptions(&new.user).await.unwrap().len();
                 tokio::task::yield_now().await;

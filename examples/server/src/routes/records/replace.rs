@@ -32,7 +32,7 @@ pub(crate) async fn replace(
     let new = NewEntry::new(user.clone(), subscription);
     // An id that is none is unknown: its own stands for it, which makes this a put.
     let old: SubscriptionId = old.parse().unwrap_or(id);
-    let put = app.journal.replace(&user, &old, &new).await?;
+    let put = app.channels.replace(&old, new).await.map_err(own::refused)?;
     let stored = match own::stored(&app, &user, &id, put).await {
         // It came late: the new one has itself been replaced.
         Err(error) if put == Put::Same && error.status() == StatusCode::NOT_FOUND => {

@@ -17,7 +17,7 @@ pub(crate) struct Own(Vec<Record>);
 
 impl Own {
     pub(crate) async fn read(app: &App, user: &UserId) -> Result<Self, ApiError> {
-        let mut records: Vec<_> = app.journal.subscriptions(user).await?.iter().map(Record::of).collect();
+        let mut records: Vec<_> = app.channels.subscriptions(user).await?.iter().map(Record::of).collect();
         records.sort_by_key(|record| record.reference().id);
         Ok(Self(records))
     }
@@ -65,13 +65,18 @@ const SECOND: Duration = Duration::from_secs(1);
 
 async fn put_once(app: &App, user: &UserId, subscription: Subscription) -> Result<Record, ApiError> {
     let id = subscription.id();
-    let put = app.channels.subscribe(user, subscription, None).await.map_err(|error| match error {
+    let put = app.channels.subscribe(user, subscription, None).await.map_err(refused)?;
+    stored(app, user, &id, put).await
+}
+
+/// Why nothing was stored.
+pub(crate) fn refused(error: SubscribeError) -> ApiError {
+    match error {
         SubscribeError::Policy(error) => forbidden_endpoint("data.", error),
         SubscribeError::Store(error) => error.into(),
         // Another kind of refusal is ours until it is known here.
         _ => ApiError::internal(),
-    })?;
-    stored(app, user, &id, put).await
+    }
 }
 
 /// What a put has stored.
