@@ -68,7 +68,7 @@ fn build(vapid: &Vapid, subscription: &Subscription) -> Result<Request<Bytes>, B
     let encoded = encryptor.encrypt(subscription.keys(), &plaintext, &mut octets)?;
     let body = Body::encrypted(encoded, octets.into());
 
-    let token = vapid.authorization(&subscription.endpoint().origin());
+    let token = vapid.authorization(&subscription.endpoint().origin())?;
     // The next message with this key replaces this one, as long as it is undelivered.
     let collapse: CollapseKey = "build".parse()?;
     let topic = vapid.topic(&subscription.id(), TopicInput::Collapse(&collapse));

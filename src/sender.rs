@@ -1,38 +1,46 @@
 //! Sends one message to one subscription: engine, transport, retries.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use http::{HeaderValue, Request};
 use tokio::time::Instant;
 
 mod cancel;
 mod fitting;
+mod keyrings;
 pub(crate) mod origin;
 mod request;
 mod retry;
 mod shares;
+mod signing;
 pub(crate) mod trial;
 
 pub use self::cancel::{CancelError, Cancellation};
 pub use self::retry::RetryPolicy;
 
 pub(crate) use self::fitting::{Fitted, Fitting};
+use self::keyrings::Keyrings;
+pub(crate) use self::keyrings::Snapshot;
 use self::origin::{OriginState, Origins};
 pub(crate) use self::request::{Job, Prepared};
 pub(crate) use self::retry::later;
 pub(crate) use self::shares::Shares;
+pub(crate) use self::signing::Unsigned;
+use self::signing::{Signed, Signing};
 use self::trial::{Made, Settled, Step, Trial};
 use crate::engine::encryption::{Encryption, Encryptor};
 use crate::engine::response::{self, Classified};
-use crate::engine::vapid::Keyring;
+use crate::engine::vapid::{Keyring, Readiness, Token, Vapid};
 use crate::store::{Change, Coding, Entry};
 use crate::transport::{Transport, TransportError};
 use crate::{
-    Clock, EndpointPolicy, KeyId, Message, Outcome, ResponseDetail, SkipReason, Subscription, SystemClock,
-    Ttl,
+    Clock, EndpointPolicy, KeyId, Message, Origin, Outcome, ResponseDetail, SkipReason, Subscription,
+    SystemClock, Ttl,
 };
 
 /// Sends messages to single subscriptions, and is what channels send with.
@@ -77,16 +85,25 @@ pub struct Sent {
     pub changes: Vec<Change>,
 }
 
+/// What signs one request.
+struct Signature {
+    /// None: the key is at hand.
+    token: Option<Token>,
+    /// The next one is signed meanwhile.
+    next: Option<Signed>,
+}
+
 /// What all attempts share.
 pub(crate) struct Core {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) content_type: Option<HeaderValue>,
     encryptor: Arc<dyn Encryptor>,
     legacy_encryptor: Option<Arc<dyn Encryptor>>,
-    pub(crate) keyring: Keyring,
+    pub(crate) keyrings: Keyrings,
     pub(crate) origins: Origins,
     pub(crate) policy: EndpointPolicy,
     pub(crate) retry: RetryPolicy,
+    pub(crate) signing: Signing,
     pub(crate) transport: Arc<dyn Transport>,
     rng: Mutex<fastrand::Rng>,
 }
@@ -118,6 +135,24 @@ impl Core {
         Ok(response::classify(subscription.endpoint(), ttl, &answer, self.clock.now()))
     }
 
+    /// What signs a request to this origin, waiting for a signer where there is one.
+    async fn signature(&self, vapid: &Vapid, origin: &Origin) -> Result<Signature, Unsigned> {
+        let mut readiness = vapid.readiness(origin.as_str());
+        if matches!(readiness, Readiness::Missing) {
+            self.signing.token(vapid, origin).await?;
+            readiness = vapid.readiness(origin.as_str());
+        }
+        match readiness {
+            Readiness::OnDemand => Ok(Signature { token: None, next: None }),
+            Readiness::Ready { token, ending } => {
+                let next = if ending { self.signing.next_token(vapid, origin) } else { None };
+                Ok(Signature { token: Some(token), next })
+            }
+            // Others took its place in the cache at once.
+            Readiness::Missing => Err(Unsigned { until: Instant::now() }),
+        }
+    }
+
     /// A generator of its own for each broadcast.
     pub(crate) fn fork_rng(&self) -> fastrand::Rng {
         self.rng.lock().expect("no panic while forking").fork()
@@ -130,7 +165,7 @@ impl fmt::Debug for Core {
             .field("transport", &self.transport)
             .field("encryptor", &self.encryptor)
             .field("legacy_encryptor", &self.legacy_encryptor)
-            .field("keyring", &self.keyring)
+            .field("keyring", &self.keyrings.current())
             .field("policy", &self.policy)
             .field("retry", &self.retry)
             .finish_non_exhaustive()
@@ -221,8 +256,9 @@ impl Sender {
 
     async fn send_as(&self, to: &Recipient<'_>, message: &Message) -> Sent {
         let mut trial = Trial::default();
-        let settled = match trial::refusal(&self.core, to.subscription, to.key, to.needs_renewal) {
-            Some(outcome) => Settled::new(outcome),
+        let keyring = self.core.keyrings.current();
+        let settled = match trial::refusal(&self.core, &keyring, to.subscription, to.key, to.needs_renewal) {
+            Some(settled) => settled,
             None => self.attempts(to, message, &mut trial).await,
         };
         Sent {
@@ -233,70 +269,123 @@ impl Sender {
         }
     }
 
+    /// Changes the keys, for all clones of this sender and all channels over it, while broadcasts
+    /// run: what is not sent yet is sent with the new ones. A request that was made already keeps
+    /// the key that it was made with.
+    ///
+    /// With several nodes, change the keyring of each: add the new key as an older one everywhere
+    /// before one node prefers it.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # {
+    /// use webpush_channels::engine::vapid::{Contact, Keyring, Vapid, VapidKey};
+    /// use webpush_channels::sender::Sender;
+    /// use webpush_channels::testing::StubTransport;
+    ///
+    /// let contact: Contact = "mailto:ops@example.org".parse()?;
+    /// let old = Vapid::new(VapidKey::generate()?, contact.clone());
+    /// let sender = Sender::builder(old.clone(), StubTransport::new()).build();
+    ///
+    /// let new = Vapid::new(VapidKey::generate()?, contact);
+    /// sender.set_keyring(Keyring::new(new.clone()).with_older(old));
+    /// assert_eq!(sender.keyring().preferred().key_id(), new.key_id());
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_keyring(&self, keyring: impl Into<Keyring>) {
+        self.core.keyrings.set(keyring.into());
+    }
+
+    /// The keys in use.
+    #[must_use]
+    pub fn keyring(&self) -> Keyring {
+        self.core.keyrings.current()
+    }
+
     pub(crate) const fn core(&self) -> &Arc<Core> {
         &self.core
     }
 
     async fn attempts(&self, to: &Recipient<'_>, message: &Message, trial: &mut Trial) -> Settled {
-        let core = &*self.core;
-        let subscription = to.subscription;
-        let origin = core.origins.of(subscription.endpoint());
+        let origin = self.core.origins.of(to.subscription.endpoint());
         loop {
-            let (fitting, Fitted { plaintext, has_fallback }) = match to.fit(core, message, trial) {
-                Ok(fitted) => fitted,
-                Err(settled) => return settled,
-            };
-            let now = Instant::now();
-            let Some(ttl) = trial.ttl_left(message.ttl(), now) else {
-                return trial.expire();
-            };
-            if let Some(settled) = trial.outlived(core, subscription, Duration::ZERO) {
-                return settled;
-            }
-            let Some(vapid) = trial.vapid(core, to.key) else {
-                return trial.settle(Outcome::KeyMismatch);
-            };
-            if let Some(stop) = origin.stopped(vapid.key_id(), now) {
-                return trial.settle_stopped(stop);
-            }
-            let content_type = core.content_type.as_ref();
-            let job = Job { subscription, vapid, ttl, message, content_type, broadcast: None };
-            let Ok(Prepared { request, generation }) = job.prepare(fitting.encryptor, &plaintext) else {
-                return trial.engine_failed();
-            };
-            let body_len = request.body().len();
-            // Some encryptors pad by a rule of their own.
-            if !fitting.takes(body_len) {
-                if has_fallback {
-                    trial.refused = true;
-                    continue;
-                }
-                return trial.settle(Outcome::TooLarge);
-            }
-            trial.begin(now);
-            let classified = core.exchange(&origin, subscription, ttl, request).await;
-            let made = Made {
-                vapid,
-                bound: to.key,
-                generation,
-                has_topic: message.collapse_key().is_some(),
-                body_len,
-                has_fallback,
-                subscription,
-            };
-            match trial.judge(core, &origin, &made, classified, Instant::now()) {
+            match self.attempt(to, message, &origin, trial).await {
                 Step::Settle(settled) => return settled,
                 Step::Again(wait) => {
                     if trial.ttl_left(message.ttl(), later(Instant::now(), wait)).is_none() {
                         return trial.expire();
                     }
-                    if let Some(settled) = trial.outlived(core, to.subscription, wait) {
+                    if let Some(settled) = trial.outlived(&self.core, to.subscription, wait) {
                         return settled;
                     }
                     tokio::time::sleep(wait).await;
                 }
             }
         }
+    }
+
+    async fn attempt(
+        &self,
+        to: &Recipient<'_>,
+        message: &Message,
+        origin: &OriginState,
+        trial: &mut Trial,
+    ) -> Step {
+        let (core, subscription) = (&*self.core, to.subscription);
+        let (fitting, Fitted { plaintext, has_fallback }) = match to.fit(core, message, trial) {
+            Ok(fitted) => fitted,
+            Err(settled) => return settled.into(),
+        };
+        let keyring = core.keyrings.current();
+        let Some(vapid) = trial.vapid(&keyring, to.key) else {
+            return trial.keyless(&keyring, to.key).into();
+        };
+        if let Some(stop) = origin.stopped(vapid.key_id(), Instant::now()) {
+            return trial.settle_stopped(stop).into();
+        }
+        let signature = core.signature(vapid, origin.origin()).await;
+        let now = Instant::now();
+        let Signature { token, next } = match signature {
+            Ok(signature) => signature,
+            Err(unsigned) => return trial.unsigned(core, &unsigned, now),
+        };
+        let Some(ttl) = trial.ttl_left(message.ttl(), now) else {
+            return trial.expire().into();
+        };
+        if let Some(settled) = trial.outlived(core, subscription, Duration::ZERO) {
+            return settled.into();
+        }
+        let (token, content_type) = (token.as_ref(), core.content_type.as_ref());
+        let job = Job { subscription, vapid, token, ttl, message, content_type, broadcast: None };
+        let Ok(Prepared { request, generation }) = job.prepare(fitting.encryptor, &plaintext) else {
+            return trial.engine_failed().into();
+        };
+        let body_len = request.body().len();
+        // Some encryptors pad by a rule of their own.
+        if !fitting.takes(body_len) {
+            if has_fallback {
+                trial.refused = true;
+                return Step::Again(Duration::ZERO);
+            }
+            return trial.settle(Outcome::TooLarge).into();
+        }
+        trial.begin(now);
+        let classified = beside(core.exchange(origin, subscription, ttl, request), next).await;
+        let (bound, has_topic) = (to.key, message.collapse_key().is_some());
+        let keyring = &core.keyrings.current();
+        let made =
+            Made { vapid, keyring, bound, generation, has_topic, body_len, has_fallback, subscription };
+        trial.judge(core, origin, &made, classified, Instant::now())
+    }
+}
+
+/// Does the second as long as the first takes.
+async fn beside<T>(first: impl Future<Output = T>, second: Option<Signed>) -> T {
+    let Some(second) = second else { return first.await };
+    match select(pin!(first), second).await {
+        Either::Left((done, _)) => done,
+        Either::Right((_, first)) => first.await,
     }
 }
 
@@ -421,10 +510,11 @@ impl SenderBuilder {
                 content_type: self.content_type,
                 encryptor: self.encryptor,
                 legacy_encryptor: self.legacy_encryptor,
-                keyring: self.keyring,
+                keyrings: Keyrings::new(self.keyring),
                 origins: Origins::new(self.per_origin),
                 policy: self.policy,
                 retry: self.retry,
+                signing: Signing::new(),
                 transport: self.transport,
                 rng: Mutex::new(rng),
             }),

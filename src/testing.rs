@@ -10,7 +10,7 @@
 //! | [`StubTransport`] | a transport: answers by a script, without sockets |
 //! | [`UserAgent`] | a browser: makes subscriptions, opens and checks what was encrypted for it |
 //! | [`declarative`] | reads declarative messages as browsers do |
-//! | [`encryptor_suite`], [`journal_suite`], [`store_suite`], [`transport_suite`] | the contracts, a test for each sentence |
+//! | [`encryptor_suite`], [`journal_suite`], [`signer_suite`], [`store_suite`], [`transport_suite`] | the contracts, a test for each sentence |
 //! | [`vapid`] | reads and verifies `Authorization` as a push service does |
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,6 +20,7 @@ pub mod declarative;
 pub mod encryptor_suite;
 pub mod journal_suite;
 mod push_service;
+pub mod signer_suite;
 pub mod store_suite;
 mod stub_transport;
 #[allow(clippy::missing_panics_doc, reason = "a suite panics when the machine has no loopback")]

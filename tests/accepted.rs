@@ -153,7 +153,7 @@ async fn receipts_go_around_once() {
     let receipt_url = receipt_url.expect("202 with a Link");
     assert!(receipt_url.as_str().starts_with(&format!("{}/r/", service.origin())));
 
-    let token = vapid(1).authorization(&service.origin()).header;
+    let token = vapid(1).authorization(&service.origin()).unwrap().header;
     let request = PushRequest::new(to.endpoint(), Ttl::ZERO, token).with_receipts(Some(&receipt_url));
     assert_eq!(transport.send(request.into_http()).await.unwrap().status(), 201);
     let [by_sender, by_hand] = &service.received(&to)[..] else { panic!("{:?}", service.violations()) };

@@ -331,7 +331,7 @@ async fn a_token_that_lives_25_hours_is_refused() {
     let transport =
         HyperTransport::builder().address_policy(AddressPolicy::loopback_for_tests()).build().unwrap();
     let subscription = service.subscribe(&UserAgent::seeded(1));
-    let token = vapid.authorization(&service.origin()).header;
+    let token = vapid.authorization(&service.origin()).unwrap().header;
     let send = async || {
         let request = PushRequest::new(subscription.endpoint(), Ttl::hours(1), token.clone())
             .with_body(sealed(&subscription))

@@ -102,7 +102,7 @@ fn our_token_is_the_deterministic_one_byte_for_byte() {
     let clock = Arc::new(Frozen(1_453_523_768 - 12 * 3600));
     let vapid = Vapid::new(key, "mailto:push@example.com".parse().unwrap()).with_clock(clock);
     let origin = origin("https://push.example.net/p/x");
-    let slot = vapid.authorization(&origin);
+    let slot = vapid.authorization(&origin).unwrap();
     let Renewal::Renewed(token) = vapid.renew_after(&origin, slot.generation) else {
         panic!("the first renewal is never too soon");
     };

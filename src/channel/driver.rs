@@ -9,6 +9,7 @@ mod book;
 mod changes;
 mod direct;
 mod flight;
+mod holds;
 mod job;
 mod ledger;
 mod passing;
@@ -34,6 +35,7 @@ pub(super) use self::session::{Ended, Session, Terms};
 
 use self::book::{Book, Slip};
 use self::flight::{Arrival, Landed};
+use self::holds::Holds;
 use self::job::Job;
 use self::queues::Queues;
 use self::window::Window;
@@ -41,6 +43,7 @@ use super::content::{Content, Tailoring};
 use super::encryption::Unsent;
 use super::gate::Share;
 use super::{Delivery, Hub};
+use crate::sender::Snapshot;
 use crate::sender::later;
 use crate::sender::trial::{self, Settled, Step, Trial};
 use crate::store::Entry;
@@ -63,6 +66,9 @@ struct Driver<B> {
     book: B,
     jobs: Slab<Job>,
     queues: Queues,
+    /// Entries that wait for a signer.
+    holds: Holds,
+    keyring: Snapshot,
     window: Window,
     /// Batches in the encryption.
     encrypting: usize,
@@ -92,6 +98,8 @@ impl<B: Book> Driver<B> {
             book,
             jobs: Slab::new(),
             queues: Queues::default(),
+            holds: Holds::default(),
+            keyring: core.keyrings.snapshot(),
             window: Window::new(&hub.limits, deferred),
             encrypting: 0,
             aloft: 0,
@@ -110,6 +118,9 @@ impl<B: Book> Driver<B> {
 
     /// Does what can be done now.
     fn advance(&mut self, now: Instant) {
+        if self.keyring.refresh(&self.hub.sender.core().keyrings) {
+            self.release_holds(now);
+        }
         while let Ok(arrival) = self.arrived.try_recv() {
             self.arrive(arrival, now);
         }
@@ -120,16 +131,18 @@ impl<B: Book> Driver<B> {
 
     /// When the time brings something.
     fn wake(&self) -> Option<Instant> {
-        [self.window.wake(), self.queues.wake()].into_iter().flatten().min()
+        [self.window.wake(), self.queues.wake(), self.holds.wake()].into_iter().flatten().min()
     }
 
     /// Takes an entry in, or settles it at once.
     fn admit(&mut self, entry: Entry, mut trial: Trial, slip: Slip, now: Instant) {
         let core = self.hub.sender.core();
-        if let Some(outcome) = self.refusal(&entry) {
+        if let Some(mut settled) = self.refusal(&entry) {
             // What may have arrived was not left out.
-            let outcome = if trial.unconfirmed { Outcome::Unconfirmed } else { outcome };
-            return self.settle_unsent(entry, &trial, slip, Settled::new(outcome), now);
+            if trial.unconfirmed {
+                settled.outcome = Outcome::Unconfirmed;
+            }
+            return self.settle_unsent(entry, &trial, slip, settled, now);
         }
         if let Some(settled) = trial.exhausted(core) {
             return self.settle_unsent(entry, &trial, slip, settled, now);
@@ -143,15 +156,13 @@ impl<B: Book> Driver<B> {
     }
 
     /// The end of an entry that cannot be sent, whatever its push service says.
-    fn refusal(&self, entry: &Entry) -> Option<Outcome> {
+    fn refusal(&self, entry: &Entry) -> Option<Settled> {
         if let Some(outcome) = self.content.leaves_out(entry) {
-            return Some(outcome);
+            return Some(Settled::new(outcome));
         }
-        let core = self.hub.sender.core();
-        if let Some(outcome) = trial::refusal(core, &entry.subscription, entry.key, entry.needs_renewal) {
-            return Some(outcome);
-        }
-        self.content.refusal(core, entry)
+        let (core, keyring) = (self.hub.sender.core(), self.keyring.keyring());
+        trial::refusal(core, keyring, &entry.subscription, entry.key, entry.needs_renewal)
+            .or_else(|| self.content.refusal(core, entry).map(Settled::new))
     }
 
     /// An entry may be sent. Returns whether its origin stalls, so that it is better counted
@@ -175,6 +186,7 @@ impl<B: Book> Driver<B> {
     fn arrive(&mut self, arrival: Arrival, now: Instant) {
         match arrival {
             Arrival::Encrypted => self.encrypting -= 1,
+            Arrival::Signed { hold, result } => self.signed(hold, result, now),
             Arrival::Landed(landed) => {
                 self.aloft -= 1;
                 self.land(landed, now);
@@ -197,7 +209,7 @@ impl<B: Book> Driver<B> {
         }
         let origin = self.queues.origin(job.queue);
         let has_topic = self.message.collapse_key().is_some() || self.content.broadcast.is_some();
-        let step = job.judge(self.hub.sender.core(), &origin, has_topic, flown, now);
+        let step = job.judge(self.hub.sender.core(), self.keyring.keyring(), &origin, has_topic, flown, now);
         self.queues.list(job.queue);
         match step {
             Step::Settle(settled) => self.settle(key, settled, now),
@@ -259,7 +271,8 @@ impl<B: Book> Driver<B> {
     fn settle_unsent(&mut self, entry: Entry, trial: &Trial, slip: Slip, settled: Settled, now: Instant) {
         let origin = entry.subscription.endpoint().origin();
         let elapsed = trial.first.map(|first| now.duration_since(first)).unwrap_or_default();
+        let changes = settled.changes();
         let delivery = Delivery::new(entry, settled.outcome, None, trial.attempts, elapsed);
-        self.book.settle(slip, delivery, &origin, [None; 2]);
+        self.book.settle(slip, delivery, &origin, changes);
     }
 }

@@ -11,7 +11,7 @@ use super::content::Content;
 use crate::Ttl;
 use crate::engine::encryption::{EncryptError, Lane};
 use crate::engine::request::Body;
-use crate::engine::vapid::Vapid;
+use crate::engine::vapid::{Token, Vapid};
 use crate::sender::{Core, Fitted, Fitting, Job, Prepared};
 use crate::store::Entry;
 
@@ -28,6 +28,8 @@ pub(super) struct Batch {
 pub(super) struct BatchLane {
     pub(super) entry: Entry,
     pub(super) vapid: Vapid,
+    /// The token of a signer; none where the key is at hand.
+    pub(super) token: Option<Token>,
     pub(super) ttl: Ttl,
     /// The octets of body that the subscription takes.
     pub(super) limit: Option<u16>,
@@ -146,6 +148,7 @@ impl Batch {
         Job {
             subscription: &lane.entry.subscription,
             vapid: &lane.vapid,
+            token: lane.token.as_ref(),
             ttl: lane.ttl,
             message: &self.content.message,
             content_type: self.core.content_type.as_ref(),

@@ -5,7 +5,7 @@ use http::{HeaderValue, Request};
 
 use crate::engine::encryption::{EncryptError, Encryptor, Plaintext};
 use crate::engine::request::{Body, PushRequest};
-use crate::engine::vapid::{TopicInput, Vapid};
+use crate::engine::vapid::{Token, TopicInput, Vapid};
 use crate::{BroadcastId, Message, Subscription, Ttl};
 
 /// One request to be made.
@@ -13,6 +13,8 @@ use crate::{BroadcastId, Message, Subscription, Ttl};
 pub(crate) struct Job<'a> {
     pub(crate) subscription: &'a Subscription,
     pub(crate) vapid: &'a Vapid,
+    /// The token of a signer; none where the key is at hand.
+    pub(crate) token: Option<&'a Token>,
     pub(crate) ttl: Ttl,
     pub(crate) message: &'a Message,
     /// Another than the engine's.
@@ -46,7 +48,10 @@ impl Job<'_> {
     /// Signs and builds, around a body that is encrypted already.
     pub(crate) fn finish(&self, body: Body) -> Prepared {
         let endpoint = self.subscription.endpoint();
-        let token = self.vapid.authorization_str(endpoint.origin_str());
+        let token = self.token.cloned().unwrap_or_else(|| {
+            let token = self.vapid.authorization_str(endpoint.origin_str());
+            token.expect("a key at hand always signs, and a signer's token is brought along")
+        });
         let mut request = PushRequest::new(endpoint, self.ttl, token.header)
             .with_urgency(self.message.urgency())
             .with_body(body);

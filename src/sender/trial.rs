@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::origin::{OriginState, Stop};
-use super::{Core, later};
+use super::{Core, Unsigned, later};
 use crate::engine::response::{Classified, Verdict};
-use crate::engine::vapid::{Renewal, Vapid};
+use crate::engine::vapid::{Keyring, Renewal, Vapid};
 use crate::store::Change;
 use crate::store::journal::Tried;
 use crate::transport::{Processed, TransportError, TransportErrorKind};
@@ -27,8 +27,8 @@ pub(crate) struct Trial {
     spent: Duration,
     /// The last request may have arrived.
     pub(crate) unconfirmed: bool,
-    /// Which of the candidate keys is tried.
-    candidate: u8,
+    /// The keys that were not the right one. By id: the keyring may change in between.
+    wrong: Vec<KeyId>,
     /// The token was rebuilt for this subscription already.
     refreshed: bool,
     /// The payload was too large: what is sent is the fallback.
@@ -87,6 +87,8 @@ impl From<Settled> for Step {
 #[derive(Debug)]
 pub(crate) struct Made<'a> {
     pub(crate) vapid: &'a Vapid,
+    /// The keyring now; that of the request may have been another one.
+    pub(crate) keyring: &'a Keyring,
     /// The key that the subscription is known to be bound to.
     pub(crate) bound: Option<KeyId>,
     /// The generation of the token.
@@ -119,8 +121,16 @@ impl Trial {
     }
 
     /// The key to sign with; none when no key of ours can be right.
-    pub(crate) fn vapid<'a>(&self, core: &'a Core, bound: Option<KeyId>) -> Option<&'a Vapid> {
-        core.keyring.candidates(bound).nth(self.candidate.into())
+    pub(crate) fn vapid<'a>(&self, keyring: &'a Keyring, bound: Option<KeyId>) -> Option<&'a Vapid> {
+        keyring.candidates(bound).find(|vapid| !self.wrong.contains(&vapid.key_id()))
+    }
+
+    /// The end where there is no key to sign with.
+    pub(crate) fn keyless(&mut self, keyring: &Keyring, bound: Option<KeyId>) -> Settled {
+        match unbound(keyring, bound) {
+            Some(settled) => Settled { detail: self.detail.take(), limit: self.limit.take(), ..settled },
+            None => self.settle(Outcome::KeyMismatch).with_change(Change::NeedsRenewal),
+        }
     }
 
     /// What is left of the message's lifetime; none when it is used up. The first attempt has all
@@ -211,6 +221,15 @@ impl Trial {
         self.settle(Outcome::GaveUp { last: LastFailure::Engine })
     }
 
+    /// No token was signed: the signer may answer later, and the subscription is not at fault.
+    pub(crate) fn unsigned(&mut self, core: &Core, unsigned: &Unsigned, now: Instant) -> Step {
+        self.last = Some(LastFailure::Engine);
+        self.detail = None;
+        self.throttled = false;
+        let rest = unsigned.until.saturating_duration_since(now);
+        self.again(core, Some(rest.min(core.retry.max_retry_after)))
+    }
+
     /// A pause of a broken origin was sat through: a try is used up.
     pub(crate) fn sat_through(&mut self, core: &Core) -> Option<Settled> {
         self.failures = self.failures.saturating_add(1);
@@ -242,7 +261,7 @@ impl Trial {
             Verdict::Accepted { message_url, granted_ttl, receipt_url } => {
                 let settled = self.settle(Outcome::Accepted { message_url, granted_ttl, receipt_url });
                 // Worth remembering only where there was a choice.
-                let learned = made.bound.is_none() && core.keyring.candidates(None).nth(1).is_some();
+                let learned = made.bound.is_none() && (made.keyring.is_choice() || !self.wrong.is_empty());
                 if learned { settled.with_change(Change::UseKey(made.vapid.key_id())) } else { settled }
                     .into()
             }
@@ -250,7 +269,7 @@ impl Trial {
             Verdict::AuthError => self.auth_error(origin, made, now),
             Verdict::BadRequest => self.settle(Outcome::BadRequest).into(),
             Verdict::Gone => self.settle(Outcome::Gone).with_change(Change::Remove).into(),
-            Verdict::KeyMismatch => self.key_mismatch(core, made),
+            Verdict::KeyMismatch => self.key_mismatch(made),
             Verdict::Moved { location, permanent } => {
                 self.settle(Outcome::Moved { location, permanent }).into()
             }
@@ -281,7 +300,7 @@ impl Trial {
     /// prune.
     fn auth_error(&mut self, origin: &OriginState, made: &Made<'_>, now: Instant) -> Step {
         if !self.refreshed
-            && let Renewal::Renewed(_) = made.vapid.renew_after(origin.origin(), made.generation)
+            && !matches!(made.vapid.renew_after(origin.origin(), made.generation), Renewal::TooSoon)
         {
             self.refreshed = true;
             return Step::Again(Duration::ZERO);
@@ -298,9 +317,9 @@ impl Trial {
 
     /// V-13: the subscription is bound to another key. With the binding unknown, the next key may
     /// be the one; else the client must subscribe anew.
-    fn key_mismatch(&mut self, core: &Core, made: &Made<'_>) -> Step {
-        self.candidate = self.candidate.saturating_add(1);
-        if self.vapid(core, made.bound).is_some() {
+    fn key_mismatch(&mut self, made: &Made<'_>) -> Step {
+        self.wrong.push(made.vapid.key_id());
+        if self.vapid(made.keyring, made.bound).is_some() {
             return Step::Again(Duration::ZERO);
         }
         self.settle(Outcome::KeyMismatch).with_change(Change::NeedsRenewal).into()
@@ -386,20 +405,29 @@ impl Trial {
 /// The end before any request, for reasons that lie in the subscription.
 pub(crate) fn refusal(
     core: &Core,
+    keyring: &Keyring,
     subscription: &Subscription,
     bound: Option<KeyId>,
     needs_renewal: bool,
-) -> Option<Outcome> {
+) -> Option<Settled> {
     if let Err(error) = core.policy.check(subscription.endpoint()) {
-        return Some(Outcome::Refused(Refusal::Policy(error)));
+        return Some(Settled::new(Outcome::Refused(Refusal::Policy(error))));
     }
     if expires_within(core, subscription, Duration::ZERO) {
-        return Some(Outcome::Skipped(SkipReason::Expired));
+        return Some(Settled::new(Outcome::Skipped(SkipReason::Expired)));
     }
-    if needs_renewal || core.keyring.candidates(bound).next().is_none() {
-        return Some(Outcome::Skipped(SkipReason::NeedsRenewal));
+    if needs_renewal {
+        return Some(Settled::new(Outcome::Skipped(SkipReason::NeedsRenewal)));
     }
-    None
+    unbound(keyring, bound)
+}
+
+/// The end of a subscription that is bound to a key that we do not sign with (V-14). It is marked
+/// where the key was given up; a key that is only unknown may be another node's newest.
+fn unbound(keyring: &Keyring, bound: Option<KeyId>) -> Option<Settled> {
+    let key = bound.filter(|key| keyring.get(key).is_none())?;
+    let settled = Settled::new(Outcome::Skipped(SkipReason::NeedsRenewal));
+    Some(if keyring.is_retired(&key) { settled.with_change(Change::NeedsRenewal) } else { settled })
 }
 
 fn expires_within(core: &Core, subscription: &Subscription, wait: Duration) -> bool {

@@ -84,7 +84,7 @@ pub struct Claims {
 ///
 /// let vapid = Vapid::new(VapidKey::generate()?, "mailto:ops@example.org".parse()?);
 /// let origin = "https://push.example.net/p/x".parse::<Endpoint>()?.origin();
-/// let token = vapid.authorization(&origin);
+/// let token = vapid.authorization(&origin)?;
 ///
 /// let credentials = parse_authorization(token.header.to_str()?)?;
 /// credentials.require_key(vapid.key_id())?;

@@ -372,12 +372,12 @@ fn builder() -> HyperTransportBuilder {
 
 pub(crate) fn request(world: &World, uri: &str) -> Request<Bytes> {
     let endpoint: Endpoint = uri.parse().unwrap();
-    let token = world.vapid.authorization(&endpoint.origin()).header;
+    let token = world.vapid.authorization(&endpoint.origin()).unwrap().header;
     let mut request = PushRequest::new(&endpoint, Ttl::ZERO, token)
         .with_topic(world.topics[0].to_header_value())
         .with_body(Body::Aes128Gcm(Bytes::from_static(PLAINTEXT.as_bytes())))
         .into_http();
-    let token = world.vapid.authorization(&world.subscription.endpoint().origin()).header;
+    let token = world.vapid.authorization(&world.subscription.endpoint().origin()).unwrap().header;
     request.headers_mut().insert("authorization", token);
     request
 }

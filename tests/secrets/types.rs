@@ -80,7 +80,7 @@ fn vapid(world: &World, shown: &mut Shown<'_>) {
     shown.debug(world.vapid.contact());
     shown.display(world.vapid.contact());
     let origin = world.subscription.endpoint().origin();
-    let token = world.vapid.authorization(&origin);
+    let token = world.vapid.authorization(&origin).unwrap();
     shown.debug(&token);
     shown.debug(&token.header);
     shown.debug(&world.vapid.renew_after(&origin, token.generation));
@@ -109,7 +109,7 @@ fn engine(world: &World, shown: &mut Shown<'_>) {
     for encoded in [Encoded::Aes128Gcm, legacy] {
         let body = Body::encrypted(encoded, octets.clone());
         shown.debug(&body);
-        let token = world.vapid.authorization(&world.subscription.endpoint().origin()).header;
+        let token = world.vapid.authorization(&world.subscription.endpoint().origin()).unwrap().header;
         // The caller may hand over plain values; the request marks them itself.
         let plain = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).unwrap();
         let request = PushRequest::new(world.subscription.endpoint(), Ttl::hours(1), plain(&token))

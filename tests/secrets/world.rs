@@ -106,7 +106,7 @@ impl World {
 
     /// `t` and its signature, without `k`, which is public.
     pub(crate) fn token(&self) -> String {
-        let header = self.vapid.authorization(&self.subscription.endpoint().origin()).header;
+        let header = self.vapid.authorization(&self.subscription.endpoint().origin()).unwrap().header;
         let (_, token) = header.to_str().unwrap().split_once("t=").unwrap();
         token.split_once(',').unwrap().0.to_owned()
     }

@@ -15,11 +15,11 @@ use super::Driver;
 use super::book::Book;
 use super::queues::Stall;
 use crate::engine::response::Classified;
-use crate::engine::vapid::Vapid;
+use crate::engine::vapid::Token;
 use crate::sender::origin::Guest;
-use crate::sender::{Core, Prepared};
+use crate::sender::{Core, Prepared, Unsigned};
 use crate::transport::{TransportError, TransportErrorKind};
-use crate::{Outcome, Subscription, Ttl};
+use crate::{Subscription, Ttl};
 
 /// A request's place: one of its origin's, and one of the hub's until it is overdue.
 #[derive(Debug)]
@@ -52,6 +52,8 @@ impl Drop for Slot {
 pub(super) enum Arrival {
     /// It left the encryption.
     Encrypted,
+    /// A signer answered those who wait for a token, by number.
+    Signed { hold: usize, result: Result<(), Unsigned> },
     /// One of its entries came back.
     Landed(Landed),
 }
@@ -83,6 +85,8 @@ pub(super) struct Boarding {
     key: usize,
     slot: Arc<Slot>,
     ttl: Ttl,
+    /// The token of a signer; none where the key is at hand.
+    token: Option<Token>,
 }
 
 impl<B: Book> Driver<B> {
@@ -134,7 +138,7 @@ impl<B: Book> Driver<B> {
         Some(Slot { guest, place, started: OnceLock::new() })
     }
 
-    /// Gives one entry its place, or settles it.
+    /// Gives one entry its place, or settles it, or has it wait for a signer.
     fn seat(&mut self, key: usize, slot: Slot, now: Instant) -> Option<Boarding> {
         let job = &mut self.jobs[key];
         let core = self.hub.sender.core();
@@ -142,14 +146,18 @@ impl<B: Book> Driver<B> {
             self.settle(key, settled, now);
             return None;
         }
-        let vapid = job.trial.vapid(core, job.entry.key).map(Vapid::key_id);
-        let settled = match (job.trial.ttl_left(self.message.ttl(), now), vapid) {
-            (None, _) => job.trial.expire(),
-            (_, None) => job.trial.settle(Outcome::KeyMismatch),
-            (Some(ttl), Some(vapid)) => match slot.guest.origin().stopped(vapid, now) {
-                Some(stop) => job.trial.settle_stopped(stop),
-                None => return Some(Boarding { key, slot: Arc::new(slot), ttl }),
-            },
+        let (keyring, bound) = (self.keyring.keyring(), job.entry.key);
+        let vapid = job.trial.vapid(keyring, bound).cloned();
+        let origin = slot.guest.origin();
+        let stop = vapid.as_ref().and_then(|vapid| origin.stopped(vapid.key_id(), now));
+        let settled = match (job.trial.ttl_left(self.message.ttl(), now), vapid, stop) {
+            (None, ..) => job.trial.expire(),
+            (_, None, _) => job.trial.keyless(keyring, bound),
+            (.., Some(stop)) => job.trial.settle_stopped(stop),
+            (Some(ttl), Some(vapid), None) => {
+                let token = self.sign(key, vapid, origin, now).ok()?;
+                return Some(Boarding { key, slot: Arc::new(slot), ttl, token });
+            }
         };
         self.settle(key, settled, now);
         None
@@ -161,10 +169,10 @@ impl<B: Book> Driver<B> {
         let hub = Arc::clone(&self.hub);
         let core = hub.sender.core();
         let mut lanes = Vec::with_capacity(boarding.len());
-        for Boarding { key, slot, ttl } in &boarding {
+        for Boarding { key, slot, ttl, token } in &boarding {
             let job = &mut self.jobs[*key];
-            let vapid = job.trial.vapid(core, job.entry.key).expect("boarding looked for it").clone();
-            lanes.push(job.lane(vapid, *ttl));
+            let vapid = job.vapid.clone().expect("boarding looked for it");
+            lanes.push(job.lane(vapid, token.clone(), *ttl));
             job.slot = Arc::downgrade(slot);
             self.window.started(*key, job, now);
         }
@@ -217,7 +225,7 @@ async fn fly_batch(
 
 async fn fly(
     core: &Core,
-    (Boarding { key, slot, ttl }, subscription): (Boarding, Arc<Subscription>),
+    (Boarding { key, slot, ttl, .. }, subscription): (Boarding, Arc<Subscription>),
     encrypted: Option<Encrypted>,
 ) -> Landed {
     let Sealed { prepared: Prepared { request, generation }, has_fallback } = match encrypted {

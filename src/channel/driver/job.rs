@@ -8,7 +8,7 @@ use super::super::encryption::BatchLane;
 use super::book::Slip;
 use super::flight::{Flown, Slot};
 use crate::Ttl;
-use crate::engine::vapid::Vapid;
+use crate::engine::vapid::{Keyring, Token, Vapid};
 use crate::sender::Core;
 use crate::sender::origin::OriginState;
 use crate::sender::trial::{Made, Step, Trial};
@@ -24,6 +24,8 @@ pub(super) struct Job {
     pub(super) queue: usize,
     /// It is counted outside the window, and written down where there is a ledger.
     pub(super) deferred: bool,
+    /// What the request in flight was signed with.
+    pub(super) vapid: Option<Vapid>,
     /// The request in flight, by number.
     pub(super) flight: Option<u64>,
     /// The request's place, while it holds one.
@@ -42,6 +44,7 @@ impl Job {
             slip,
             queue,
             deferred: false,
+            vapid: None,
             flight: None,
             slot: Weak::new(),
             overdue: false,
@@ -57,24 +60,26 @@ impl Job {
     }
 
     /// What is to be encrypted for it.
-    pub(super) fn lane(&self, vapid: Vapid, ttl: Ttl) -> BatchLane {
+    pub(super) fn lane(&self, vapid: Vapid, token: Option<Token>, ttl: Ttl) -> BatchLane {
         let limit = self.trial.limit.or(self.entry.payload_limit);
-        BatchLane { entry: self.entry.clone(), vapid, ttl, limit, refused: self.trial.refused }
+        BatchLane { entry: self.entry.clone(), vapid, token, ttl, limit, refused: self.trial.refused }
     }
 
     pub(super) fn judge(
         &mut self,
         core: &Core,
+        keyring: &Keyring,
         origin: &OriginState,
         has_topic: bool,
         flown: Flown,
         now: Instant,
     ) -> Step {
         let Flown { generation, body_len, has_fallback, result, .. } = flown;
-        let vapid = self.trial.vapid(core, self.entry.key).expect("the request was signed with it");
+        let vapid = &self.vapid.take().expect("the request was signed with it");
         let subscription = &self.entry.subscription;
         let bound = self.entry.key;
-        let made = Made { vapid, bound, generation, has_topic, body_len, has_fallback, subscription };
+        let made =
+            Made { vapid, keyring, bound, generation, has_topic, body_len, has_fallback, subscription };
         self.trial.judge(core, origin, &made, result, now)
     }
 }

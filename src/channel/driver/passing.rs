@@ -45,6 +45,7 @@ impl<B: Book> Driver<B> {
                 self.sit_through(queue, now);
             }
         }
+        self.relieve_holds(now);
         let parked = self.queues.look_again(now);
         // Another lease may hold all that a silent origin takes.
         if self.book.ledger().is_some() {
@@ -152,6 +153,7 @@ impl<B: Book> Driver<B> {
     pub(super) fn withdraw(&mut self, now: Instant) {
         self.halted = true;
         self.queues.clear();
+        self.holds.clear();
         self.window.forget_due();
         let idle = self.jobs.iter().filter(|(_, job)| job.flight.is_none()).map(|(key, _)| key);
         for key in idle.collect::<Vec<_>>() {
@@ -194,6 +196,7 @@ impl<B: Book> Driver<B> {
             self.settle(key, settled, now);
         }
         self.queues = super::Queues::default();
+        self.holds.clear();
     }
 
     fn keys(&self) -> Vec<usize> {

@@ -18,15 +18,26 @@ struct Tokens {
     renewed: LruCache<Box<str>, Renewed>,
 }
 
-#[derive(Clone)]
 struct Cached {
     token: Token,
     term: Term,
+    /// The next one, where it was made ahead of its turn.
+    next: Option<Box<(Token, Term)>>,
 }
 
 struct Renewed {
     at: u64,
-    cached: Cached,
+    term: Term,
+    /// None: it is to be made by a signer.
+    token: Option<Token>,
+}
+
+/// What a signer finds.
+pub(super) enum Found {
+    /// A token to use. `ending`: the next one should be made.
+    Token { token: Token, ending: bool },
+    /// None: one of this term is to be made.
+    Wanted(Term),
 }
 
 impl TokenCache {
@@ -52,26 +63,72 @@ impl TokenCache {
         let term = Term::of_slot(now);
         let token = make(term);
         let mut tokens = self.lock();
-        tokens.current(origin, now).unwrap_or_else(|| tokens.put(origin, Cached { token, term }))
+        tokens.current(origin, now).unwrap_or_else(|| tokens.put(origin, token, term))
+    }
+
+    /// What there is without signing.
+    pub(super) fn find(&self, origin: &str, now: u64) -> Found {
+        let mut tokens = self.lock();
+        match tokens.current(origin, now) {
+            Some(token) => Found::Token { token, ending: tokens.next_term(origin, now).is_some() },
+            None => Found::Wanted(tokens.wanted(origin, now)),
+        }
+    }
+
+    /// Takes a token that a signer made, unless another one is wanted by now. Returns the one to
+    /// use.
+    pub(super) fn offer(&self, origin: &str, now: u64, term: Term, token: Token) -> Option<Token> {
+        let mut tokens = self.lock();
+        if let Some(current) = tokens.current(origin, now) {
+            return Some(current);
+        }
+        if tokens.wanted(origin, now) != term {
+            return None;
+        }
+        if let Some(renewed) = tokens.renewed.peek_mut(origin)
+            && renewed.term == term
+        {
+            renewed.token = Some(token.clone());
+        }
+        Some(tokens.put(origin, token, term))
+    }
+
+    /// The term of the token to be made ahead of its turn, when it is time for that.
+    pub(super) fn next_term(&self, origin: &str, now: u64) -> Option<Term> {
+        self.lock().next_term(origin, now)
+    }
+
+    /// Keeps a token until it is its turn.
+    pub(super) fn keep_next(&self, origin: &str, now: u64, term: Term, token: Token) {
+        let mut tokens = self.lock();
+        if tokens.next_term(origin, now) == Some(term)
+            && let Some(cached) = tokens.used.peek_mut(origin)
+        {
+            cached.next = Some(Box::new((token, term)));
+        }
     }
 
     /// `make` signs under the lock, so that one thread alone renews: it happens once an hour
-    /// for an origin that refuses our tokens.
+    /// for an origin that refuses our tokens. It makes none where that is for a signer.
     pub(super) fn renew(
         &self,
         origin: &str,
         refused: u32,
         now: u64,
-        make: impl FnOnce(Term) -> Token,
+        make: impl FnOnce(Term) -> Option<Token>,
     ) -> Renewal {
         let mut tokens = self.lock();
         match tokens.current(origin, now) {
             Some(token) if token.generation != refused => return Renewal::Renewed(token),
             // Evicted, or the slot changed since the request was made.
             None if Term::of_slot(now).generation != refused => {
-                let term = Term::of_slot(now);
-                return Renewal::Renewed(tokens.put(origin, Cached { token: make(term), term }));
+                let term = tokens.wanted(origin, now);
+                return match make(term) {
+                    Some(token) => Renewal::Renewed(tokens.put(origin, token, term)),
+                    None => Renewal::Renewing,
+                };
             }
+            None if tokens.wanted(origin, now).generation != refused => return Renewal::Renewing,
             _ => {}
         }
         // The distance, not the difference: a clock that was a year ahead must not block a year.
@@ -79,9 +136,13 @@ impl TokenCache {
             return Renewal::TooSoon;
         }
         let term = Term::renewed(now);
-        let cached = Cached { token: make(term), term };
-        tokens.renewed.put(origin.into(), Renewed { at: now, cached: cached.clone() });
-        Renewal::Renewed(tokens.put(origin, cached))
+        let token = make(term);
+        tokens.renewed.put(origin.into(), Renewed { at: now, term, token: token.clone() });
+        if let Some(token) = token {
+            return Renewal::Renewed(tokens.put(origin, token, term));
+        }
+        tokens.used.pop(origin);
+        Renewal::Renewing
     }
 
     fn lock(&self) -> MutexGuard<'_, Tokens> {
@@ -98,14 +159,32 @@ impl Tokens {
         {
             return Some(cached.token.clone());
         }
-        let renewed = self.renewed.get(origin).filter(|renewed| renewed.cached.term.holds(now))?;
-        let cached = renewed.cached.clone();
-        Some(self.put(origin, cached))
+        let (token, term) = self.successor(origin, now)?;
+        Some(self.put(origin, token, term))
     }
 
-    fn put(&mut self, origin: &str, cached: Cached) -> Token {
-        let token = cached.token.clone();
-        self.used.put(origin.into(), cached);
+    /// What takes the place of a token that is used no more.
+    fn successor(&mut self, origin: &str, now: u64) -> Option<(Token, Term)> {
+        let renewed = self.renewed.get(origin).filter(|renewed| renewed.term.holds(now));
+        if let Some(renewed) = renewed {
+            return Some((renewed.token.clone()?, renewed.term));
+        }
+        let next = self.used.peek_mut(origin)?.next.take()?;
+        next.1.holds(now).then_some(*next)
+    }
+
+    /// The term of the token that is to be made.
+    fn wanted(&mut self, origin: &str, now: u64) -> Term {
+        let renewing = self.renewed.get(origin).filter(|renewed| renewed.token.is_none());
+        renewing.map(|renewed| renewed.term).filter(|term| term.holds(now)).unwrap_or(Term::of_slot(now))
+    }
+
+    fn next_term(&self, origin: &str, now: u64) -> Option<Term> {
+        self.used.peek(origin).filter(|cached| cached.next.is_none())?.term.next(now)
+    }
+
+    fn put(&mut self, origin: &str, token: Token, term: Term) -> Token {
+        self.used.put(origin.into(), Cached { token: token.clone(), term, next: None });
         token
     }
 }
@@ -162,7 +241,7 @@ mod tests {
         let cache = cache(2);
         let renew = |origin: &str| {
             let used = cache.get_or_make(origin, START, unsigned);
-            cache.renew(origin, used.generation, START, unsigned)
+            cache.renew(origin, used.generation, START, |term| Some(unsigned(term)))
         };
         for origin in ["https://a.example.org", "https://b.example.org", "https://c.example.org"] {
             assert!(matches!(renew(origin), Renewal::Renewed(_)));
@@ -189,8 +268,10 @@ mod tests {
                 now = now.saturating_add_signed(step);
                 let mut renewed = false;
                 let token = if refused {
-                    match cache.renew(origin, last.generation, now, |term| { renewed = true; unsigned(term) }) {
+                    let make = |term| { renewed = true; Some(unsigned(term)) };
+                    match cache.renew(origin, last.generation, now, make) {
                         Renewal::Renewed(token) => token,
+                        Renewal::Renewing => unreachable!("only of signers"),
                         Renewal::TooSoon => cache.get_or_make(origin, now, unsigned),
                     }
                 } else {

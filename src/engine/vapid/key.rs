@@ -6,8 +6,7 @@ use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{Signature, SigningKey};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
-use crate::KeyId;
-use crate::base64url;
+use crate::{KeyId, PublicKey};
 
 mod der;
 mod error;
@@ -44,7 +43,7 @@ pub use self::error::VapidKeyError;
 pub struct VapidKey {
     signing: SigningKey,
     #[zeroize(skip)]
-    public: [u8; 65],
+    public: PublicKey,
     #[zeroize(skip)]
     id: KeyId,
 }
@@ -69,14 +68,14 @@ impl VapidKey {
     /// The public key, uncompressed.
     #[must_use]
     pub const fn public_key(&self) -> &[u8; 65] {
-        &self.public
+        self.public.as_bytes()
     }
 
     /// The public key as a browser's `pushManager.subscribe` takes it and as the `k` of a request
     /// carries it: 87 characters of base64url. Not secret.
     #[must_use]
     pub fn application_server_key(&self) -> String {
-        base64url::encode(&self.public)
+        self.public.to_base64url()
     }
 
     /// The id that stores remember with each subscription.
@@ -86,9 +85,13 @@ impl VapidKey {
     }
 
     /// R and S, 32 octets each, big endian (V-2), with the nonce of RFC 6979.
-    pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
+    pub(crate) fn sign_now(&self, message: &[u8]) -> [u8; 64] {
         let signature: Signature = self.signing.sign(message);
         signature.to_bytes().into()
+    }
+
+    pub(super) const fn public(&self) -> &PublicKey {
+        &self.public
     }
 
     pub(super) fn scalar(&self) -> Zeroizing<[u8; 32]> {
@@ -97,8 +100,8 @@ impl VapidKey {
 
     fn of_signing_key(signing: SigningKey) -> Self {
         let point = signing.verifying_key().to_sec1_point(false);
-        let public = point.as_bytes().try_into().expect("an uncompressed point on P-256 has 65 octets");
-        Self { id: KeyId::of_public_key(&public), signing, public }
+        let public = PublicKey::from_bytes(point.as_bytes()).expect("the public half of a key on P-256");
+        Self { id: KeyId::of_public_key(public.as_bytes()), signing, public }
     }
 }
 
@@ -142,7 +145,7 @@ mod tests {
                  019f4113742a2b14bd25926b49c649155f267e60d3814b4c0cc84250e46f0083",
             ),
         ] {
-            let hex: String = key.sign(message.as_bytes()).iter().map(|o| format!("{o:02x}")).collect();
+            let hex: String = key.sign_now(message.as_bytes()).iter().map(|o| format!("{o:02x}")).collect();
             assert_eq!(hex, signature, "{message}");
         }
     }

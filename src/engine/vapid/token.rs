@@ -3,14 +3,19 @@
 use std::fmt;
 
 use http::HeaderValue;
+use p256::ecdsa::signature::Verifier as _;
+use p256::ecdsa::{Signature, VerifyingKey};
 use serde::Serialize;
 
-use super::{Contact, VapidKey};
-use crate::base64url;
+use super::Contact;
+use crate::{PublicKey, base64url};
 
 /// One token a slot: all nodes make the same one (V-17).
 const SLOT: u64 = 6 * HOUR;
 pub(super) const HOUR: u64 = 3600;
+
+/// How long before its turn a token is signed, where that may be slow.
+const AHEAD: u64 = 600;
 
 /// `{"typ":"JWT","alg":"ES256"}` (V-1) in base64url.
 const HEADER: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJFUzI1NiJ9";
@@ -66,6 +71,12 @@ impl Term {
         Self { generation, exp: now + 2 * SLOT, until: now + SLOT }
     }
 
+    /// The term after it, once that is only ten minutes away: time enough for a slow signer, and
+    /// not so much that a push service would find its `exp` too late.
+    pub(super) const fn next(&self, now: u64) -> Option<Self> {
+        if now < self.until && self.until - now <= AHEAD { Some(Self::of_slot(self.until)) } else { None }
+    }
+
     /// Whether a token is still used. A clock that stepped back a little keeps its token; one that
     /// was far ahead does not, because a service would refuse so late an `exp` (V-5).
     pub(super) const fn holds(&self, now: u64) -> bool {
@@ -86,15 +97,25 @@ struct Claims<'a> {
     sub: &'a str,
 }
 
-/// The JWT (RFC 7519) for one origin.
-pub(super) fn sign(key: &VapidKey, contact: &Contact, aud: &str, exp: u64) -> String {
+/// The JWT (RFC 7519) for one origin, but for its signature: what is signed.
+pub(super) fn unsigned(contact: &Contact, aud: &str, exp: u64) -> String {
     let claims = serde_json::to_vec(&Claims { aud, exp, sub: contact.as_str() })
         .expect("two strings and a number are JSON");
-    let mut token = format!("{HEADER}.{}", base64url::encode(&claims));
-    let signature = key.sign(token.as_bytes());
-    token.push('.');
-    token.push_str(&base64url::encode(&signature));
-    token
+    format!("{HEADER}.{}", base64url::encode(&claims))
+}
+
+/// The same with its signature.
+pub(super) fn signed(mut unsigned: String, signature: &[u8; 64]) -> String {
+    unsigned.push('.');
+    unsigned.push_str(&base64url::encode(signature));
+    unsigned
+}
+
+/// Whether a push service would take the signature (V-19).
+pub(super) fn verify(key: &PublicKey, message: &[u8], signature: &[u8; 64]) -> bool {
+    let key = VerifyingKey::from_sec1_bytes(key.as_bytes());
+    let signature = Signature::from_slice(signature);
+    matches!((key, signature), (Ok(key), Ok(signature)) if key.verify(message, &signature).is_ok())
 }
 
 /// The value of `Authorization` (V-10).
@@ -107,6 +128,7 @@ pub(super) fn authorization(token: &str, application_server_key: &str) -> Header
 
 #[cfg(test)]
 mod tests {
+    use super::super::VapidKey;
     use super::*;
 
     /// RFC 8292 section 2.4, signed with the key of RFC 6979 appendix A.2.5 (V-21).
@@ -114,7 +136,9 @@ mod tests {
     fn a_token_is_the_published_one_byte_for_byte() {
         let key = VapidKey::from_base64url("ya-p2EW6dRZrXCFXZ7HWk05Qw9s26JsSe4piKxIPZyE").unwrap();
         let contact = "mailto:push@example.com".parse().unwrap();
-        let token = sign(&key, &contact, "https://push.example.net", 1_453_523_768);
+        let unsigned = unsigned(&contact, "https://push.example.net", 1_453_523_768);
+        let signature = key.sign_now(unsigned.as_bytes());
+        let token = signed(unsigned, &signature);
         assert_eq!(
             token,
             "eyJ0eXAiOiJKV1QiLCJhbGciOiJFUzI1NiJ9.eyJhdWQiOiJodHRwczovL3B1c2guZXhhbXBsZS5uZXQiLCJleHAiOjE0NTM1MjM3NjgsInN1YiI6Im1haWx0bzpwdXNoQGV4YW1wbGUuY29tIn0.AgM2YFbrVEamUqH1s0d19VnsJg5Om6oLYnlFtEHc3-7c5aoOzlAA0pD305O1-auw8Bf7IN0IqF_fzy9K53dS6Q"

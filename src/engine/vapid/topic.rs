@@ -91,10 +91,27 @@ pub enum TopicInput<'a> {
     Collapse(&'a CollapseKey),
 }
 
-/// Keys the hash, so that a push service cannot group subscriptions by guessed names (H-10).
-pub(super) struct TopicKey(Zeroizing<[u8; 32]>);
+/// The secret that topics are made with, so that a push service cannot group subscriptions by
+/// guessed names (H-10). Wiped when dropped; `Debug` shows nothing of it.
+///
+/// A [`VapidKey`] has one of its own, derived from it. A [`Signer`](super::Signer), whose key
+/// cannot be read, brings one: random once, kept in a secret store, equal on all nodes. With
+/// another one, messages stop replacing those that were sent before.
+#[derive(Clone)]
+pub struct TopicKey(Zeroizing<[u8; 32]>);
 
 impl TopicKey {
+    /// A secret of 32 octets, from a good source of randomness.
+    #[must_use]
+    pub fn from_bytes(secret: [u8; 32]) -> Self {
+        Self(Zeroizing::new(secret))
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn octets(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// HKDF-SHA-256 (RFC 5869) of the private scalar without salt: equal on all nodes and after a
     /// restart, without configuration.
     pub(super) fn of(key: &VapidKey) -> Self {
@@ -103,13 +120,19 @@ impl TopicKey {
     }
 
     /// 24 octets make 32 characters (H-9). The octet between keeps the two kinds apart.
-    pub(super) fn topic(&self, subscription: &SubscriptionId, input: TopicInput<'_>) -> Topic {
+    pub(crate) fn topic(&self, subscription: &SubscriptionId, input: TopicInput<'_>) -> Topic {
         let (kind, name) = match input {
             TopicInput::Collapse(key) => (0, key.as_str()),
             TopicInput::Broadcast(id) => (1, id.as_str()),
         };
         let hash = hmac(&self.0, &[subscription.as_bytes(), &[kind], name.as_bytes()]);
         Topic(base64url::encode(&hash[..24]).into())
+    }
+}
+
+impl fmt::Debug for TopicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TopicKey([redacted])")
     }
 }
 

@@ -12,7 +12,7 @@ fn key() -> VapidKey {
 /// A token of any header and claims, rightly signed.
 fn signed(header: &str, claims: &str) -> Credentials {
     let signed = format!("{}.{}", base64url::encode(header.as_bytes()), base64url::encode(claims.as_bytes()));
-    let signature = base64url::encode(&key().sign(signed.as_bytes()));
+    let signature = base64url::encode(&key().sign_now(signed.as_bytes()));
     Credentials { token: format!("{signed}.{signature}"), key: *key().public_key() }
 }
 

@@ -13,7 +13,7 @@ use webpush_channels_interop::{PADDINGS, Receiver, content, seal};
 async fn send(transport: &HyperTransport, vapid: &Vapid, to: &Subscription, body: Body) -> u16 {
     let key: CollapseKey = "inbox".parse().expect("a collapse key");
     let topic = vapid.topic(&to.id(), TopicInput::Collapse(&key));
-    let token = vapid.authorization(&to.endpoint().origin()).header;
+    let token = vapid.authorization(&to.endpoint().origin()).unwrap().header;
     let request = PushRequest::new(to.endpoint(), Ttl::hours(1), token)
         .with_urgency(Urgency::High)
         .with_topic(topic.to_header_value())

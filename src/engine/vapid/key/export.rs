@@ -61,7 +61,8 @@ impl VapidKey {
     /// The key as a JSON Web Key on one line.
     #[must_use]
     pub fn to_jwk(&self) -> SecretText {
-        let (x, y) = (base64url::encode(&self.public[1..33]), base64url::encode(&self.public[33..]));
+        let (x, y) =
+            (base64url::encode(&self.public_key()[1..33]), base64url::encode(&self.public_key()[33..]));
         let d = self.to_base64url();
         let d = d.expose();
         SecretText::new(format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}","d":"{d}"}}"#))

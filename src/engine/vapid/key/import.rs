@@ -138,7 +138,7 @@ impl VapidKey {
         let key = Self::from_base64url(private)?;
         let public: [u8; 65] =
             base64url::decode_array(public.trim()).map_err(|_| VapidKeyError::PublicKey)?;
-        if public == key.public { Ok(key) } else { Err(VapidKeyError::Mismatch) }
+        if public == *key.public_key() { Ok(key) } else { Err(VapidKeyError::Mismatch) }
     }
 
     /// Reads a pair as JSON with the members `privateKey` and `publicKey`, as `web-push

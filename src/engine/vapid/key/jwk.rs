@@ -33,7 +33,11 @@ pub(super) fn parse(text: &str) -> Result<VapidKey, VapidKeyError> {
     let key = VapidKey::from_scalar(&zeroize::Zeroizing::new(member("d", Some(scalar))?))?;
     let x = member("x", jwk.x.as_deref())?;
     let y = member("y", jwk.y.as_deref())?;
-    if key.public[1..33] == x && key.public[33..] == y { Ok(key) } else { Err(VapidKeyError::Mismatch) }
+    if key.public_key()[1..33] == x && key.public_key()[33..] == y {
+        Ok(key)
+    } else {
+        Err(VapidKeyError::Mismatch)
+    }
 }
 
 fn check_kind(jwk: &Jwk<'_>) -> Result<(), VapidKeyError> {

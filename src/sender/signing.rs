@@ -1,0 +1,130 @@
+//! Waits for signers: one question for each key and origin, whatever number of pushes wait.
+
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared, WeakShared, ready};
+use lru::LruCache;
+use tokio::time::{Instant, timeout};
+
+use crate::engine::vapid::{SignError, SignErrorKind, Vapid};
+use crate::{KeyId, Origin};
+
+/// The longest that one signature is waited for.
+const LIMIT: Duration = Duration::from_secs(30);
+/// After a failure the signer is left alone for this long, twice as long after the next, and so
+/// on: thousands of pushes that are repeated must not become as many questions.
+const FIRST_REST: Duration = Duration::from_secs(1);
+const MAX_REST: Duration = Duration::from_secs(60);
+/// Origins come from endpoints that strangers chose: the table is bounded.
+const CAPACITY: usize = 4096;
+
+/// What all that wait for one signature have in common. It goes on while one of them is there.
+pub(crate) type Signed = Shared<Answer>;
+
+type Answer = BoxFuture<'static, Result<(), Unsigned>>;
+
+/// There is no token.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unsigned {
+    /// The signer is not asked again before.
+    pub(crate) until: Instant,
+}
+
+/// What a question is about. The last: whether the token is for the time after the present one's.
+type About = (KeyId, Origin, bool);
+
+/// The questions to signers.
+#[derive(Clone)]
+pub(crate) struct Signing(Arc<Mutex<LruCache<About, Asked>>>);
+
+#[derive(Default)]
+struct Asked {
+    running: Option<WeakShared<Answer>>,
+    failures: u8,
+    /// Until when the last failure is the answer.
+    rest: Option<Instant>,
+}
+
+impl Signing {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Mutex::new(LruCache::unbounded())))
+    }
+
+    /// Waits until there is a token for this key and origin.
+    pub(crate) fn token(&self, vapid: &Vapid, origin: &Origin) -> Signed {
+        self.ask(vapid, origin, false).unwrap_or_else(|known| known)
+    }
+
+    /// Has one signed for the time after the present one's, unless that is being done, or failed a
+    /// moment ago.
+    pub(crate) fn next_token(&self, vapid: &Vapid, origin: &Origin) -> Option<Signed> {
+        self.ask(vapid, origin, true).ok()
+    }
+
+    /// A new question, or the one that is asked already.
+    fn ask(&self, vapid: &Vapid, origin: &Origin, next: bool) -> Result<Signed, Signed> {
+        let about = (vapid.key_id(), origin.clone(), next);
+        let mut table = self.lock();
+        if table.len() == CAPACITY && !table.contains(&about) {
+            table.pop_lru();
+        }
+        let asked = table.get_or_insert_mut(about.clone(), Asked::default);
+        if let Some(running) = asked.running.as_ref().and_then(WeakShared::upgrade) {
+            return Err(running);
+        }
+        if let Some(until) = asked.rest.filter(|until| *until > Instant::now()) {
+            return Err(ready(Err(Unsigned { until })).boxed().shared());
+        }
+        let signed = self.clone().question(vapid.clone(), about).boxed().shared();
+        asked.running = signed.downgrade();
+        Ok(signed)
+    }
+
+    async fn question(self, vapid: Vapid, about: About) -> Result<(), Unsigned> {
+        let (_, origin, next) = &about;
+        let answer = async {
+            if *next { vapid.authorize_next(origin).await } else { vapid.authorize(origin).await.map(drop) }
+        };
+        let unavailable = |error| SignError::new(SignErrorKind::Unavailable).with_source(error);
+        let answer = match AssertUnwindSafe(timeout(LIMIT, answer)).catch_unwind().await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(elapsed)) => Err(unavailable(elapsed)),
+            Err(_) => Err(SignError::new(SignErrorKind::Faulty).with_source("the signer panicked")),
+        };
+        match answer {
+            Ok(()) => drop(self.lock().pop(&about)),
+            Err(error) => return Err(self.failed(about, &error)),
+        }
+        Ok(())
+    }
+
+    fn failed(&self, about: About, error: &SignError) -> Unsigned {
+        let mut table = self.lock();
+        let asked = table.get_or_insert_mut(about.clone(), Asked::default);
+        let rest = FIRST_REST.saturating_mul(1 << asked.failures.min(6)).min(MAX_REST);
+        asked.failures = asked.failures.saturating_add(1);
+        asked.running = None;
+        let until = Instant::now() + rest;
+        asked.rest = Some(until);
+        drop(table);
+        let (key, origin, _) = about;
+        let cause = std::error::Error::source(error).map(tracing::field::display);
+        tracing::error!(%key, %origin, seconds = rest.as_secs(), %error, cause, "a VAPID token was not signed: the signer is asked again later");
+        Unsigned { until }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LruCache<About, Asked>> {
+        // A panic elsewhere leaves whole entries.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Signing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signing").field("asked", &self.lock().len()).finish_non_exhaustive()
+    }
+}
