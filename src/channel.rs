@@ -10,6 +10,7 @@ use futures_util::stream;
 
 mod broadcast;
 mod content;
+mod controls;
 mod driver;
 mod durable;
 mod encryption;
@@ -23,6 +24,7 @@ mod tally;
 mod worker;
 
 pub use self::broadcast::{Broadcast, BroadcastError, Delivery, Publication};
+pub use self::controls::Controls;
 pub use self::durable::{ChannelStatistics, DurableChannel, EnqueueError, Enqueued};
 pub use self::hook::{RemovalHook, Removals, Review};
 pub use self::limits::Limits;

@@ -1,6 +1,7 @@
 //! Sends one message to one subscription: engine, transport, retries.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,9 +11,11 @@ use futures_util::future::{Either, select};
 use http::{HeaderValue, Request};
 use tokio::time::Instant;
 
+mod bucket;
 mod cancel;
 mod fitting;
 mod keyrings;
+mod meter;
 pub(crate) mod origin;
 mod request;
 mod retry;
@@ -23,9 +26,12 @@ pub(crate) mod trial;
 pub use self::cancel::{CancelError, Cancellation};
 pub use self::retry::RetryPolicy;
 
+pub(crate) use self::bucket::{Bucket, Pace};
 pub(crate) use self::fitting::{Fitted, Fitting};
 use self::keyrings::Keyrings;
 pub(crate) use self::keyrings::Snapshot;
+pub(crate) use self::meter::Meter;
+use self::meter::OriginRates;
 use self::origin::{OriginState, Origins};
 pub(crate) use self::request::{Job, Prepared};
 pub(crate) use self::retry::later;
@@ -40,7 +46,7 @@ use crate::store::{Change, Coding, Entry};
 use crate::transport::{Transport, TransportError};
 use crate::{
     Clock, EndpointPolicy, KeyId, Message, Origin, Outcome, ResponseDetail, SkipReason, Subscription,
-    SystemClock, Ttl,
+    SystemClock, Ttl, Vendor,
 };
 
 /// Sends messages to single subscriptions, and is what channels send with.
@@ -181,6 +187,7 @@ impl Sender {
             encryptor: Encryption::fastest(),
             legacy_encryptor: Encryption::legacy(),
             keyring: keyring.into(),
+            origin_rates: OriginRates::default(),
             per_origin: 1024,
             policy: EndpointPolicy::public_internet(),
             retry: RetryPolicy::default(),
@@ -429,6 +436,7 @@ pub struct SenderBuilder {
     encryptor: Arc<dyn Encryptor>,
     legacy_encryptor: Option<Arc<dyn Encryptor>>,
     keyring: Keyring,
+    origin_rates: OriginRates,
     per_origin: usize,
     policy: EndpointPolicy,
     retry: RetryPolicy,
@@ -493,6 +501,51 @@ impl SenderBuilder {
         self
     }
 
+    /// The most requests that start at one push service in a minute, repeats included, over all
+    /// broadcasts of this sender. No limit. Single messages of [`Sender::send`] neither count nor
+    /// wait.
+    ///
+    /// What has to wait does so in the queue of its push service, where it holds nobody else's place;
+    /// of more than that the window is relieved as it is of a push service that asked to wait. What
+    /// was not sent within the last tenth of a second may be made up for, and one request in any case:
+    /// in no time `t` more start than in `t` at this rate and in a tenth of a second.
+    ///
+    /// It is this process's rate: with several nodes, divide it. `transport::RateLimited` keeps to a
+    /// rate as well, but in the transport, where whoever waits holds a place.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # {
+    /// use std::num::NonZeroU32;
+    /// use webpush_channels::Vendor;
+    /// # use webpush_channels::engine::vapid::{Vapid, VapidKey};
+    /// # use webpush_channels::sender::Sender;
+    /// # use webpush_channels::testing::StubTransport;
+    /// # let vapid = Vapid::new(VapidKey::generate().unwrap(), "mailto:ops@example.org".parse().unwrap());
+    /// # let builder = Sender::builder(vapid, StubTransport::new());
+    ///
+    /// const THOUSAND: NonZeroU32 = NonZeroU32::new(1000).unwrap();
+    ///
+    /// // What Chrome allows a site that it finds disruptive.
+    /// let sender = builder.vendor_rate(Vendor::Fcm, THOUSAND).build();
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn origin_rate(mut self, per_minute: NonZeroU32) -> Self {
+        self.origin_rates.set(per_minute);
+        self
+    }
+
+    /// The same for one vendor, in the place of [`origin_rate`](Self::origin_rate): all hosts of a
+    /// vendor share the rate. Only those of [`Vendor::Other`] have it each for itself.
+    ///
+    /// Chrome limits sites that it finds disruptive to 1000 messages a minute (Q-F5).
+    #[must_use]
+    pub fn vendor_rate(mut self, vendor: Vendor, per_minute: NonZeroU32) -> Self {
+        self.origin_rates.set_for(vendor, per_minute);
+        self
+    }
+
     /// Draws jitter and order from this seed, for tests. Keys and salts are not drawn from it.
     #[must_use]
     pub const fn seed(mut self, seed: u64) -> Self {
@@ -511,7 +564,7 @@ impl SenderBuilder {
                 encryptor: self.encryptor,
                 legacy_encryptor: self.legacy_encryptor,
                 keyrings: Keyrings::new(self.keyring),
-                origins: Origins::new(self.per_origin),
+                origins: Origins::new(self.per_origin, self.origin_rates),
                 policy: self.policy,
                 retry: self.retry,
                 signing: Signing::new(),

@@ -1,10 +1,12 @@
 //! What is published, to whom, and what comes of it.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Progress;
 use super::content::Tailoring;
+use super::controls::{Speed, Steering};
+use super::{Controls, Progress};
 use crate::store::{Audience, Entry, StoreError};
 use crate::{BroadcastId, Message, Outcome, Payload, Report, ResponseDetail, SubscriptionId};
 
@@ -26,6 +28,8 @@ pub struct Broadcast {
     send_within: Duration,
     progress: Option<Progress>,
     tailoring: Tailoring,
+    speed: Option<Speed>,
+    controls: Option<Controls>,
 }
 
 impl Broadcast {
@@ -33,7 +37,15 @@ impl Broadcast {
     #[must_use]
     pub fn new(message: Message) -> Self {
         let send_within = message.ttl().as_duration().max(Duration::from_secs(3600));
-        Self { id: None, message, send_within, progress: None, tailoring: Tailoring::default() }
+        Self {
+            id: None,
+            message,
+            send_within,
+            progress: None,
+            tailoring: Tailoring::default(),
+            speed: None,
+            controls: None,
+        }
     }
 
     /// The same broadcast under a name.
@@ -137,6 +149,48 @@ impl Broadcast {
         self
     }
 
+    /// The same broadcast at a limited rate: the most first attempts in a minute. Repeats are not
+    /// counted; they are few, and their own pauses hold them back. They are spread evenly, and what was
+    /// not sent within the last second may be made up for.
+    ///
+    /// Whoever was not reached when [`send_within`](Self::with_send_within) is over is left out.
+    #[must_use]
+    pub const fn with_rate(mut self, per_minute: NonZeroU32) -> Self {
+        self.speed = Some(Speed::PerMinute(per_minute));
+        self
+    }
+
+    /// The same broadcast, spread evenly over this long: at the rate at which its audience is through
+    /// by then. [`send_within`](Self::send_within) becomes an hour more than that where it was less.
+    ///
+    /// The audience is counted at the start, and nothing is sent before. A store that cannot count
+    /// it ends the broadcast with its error, because to send without a limit is not what was asked
+    /// for. An enqueued broadcast is spread at whole messages a minute, one at least.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use webpush_channels::channel::Broadcast;
+    /// use webpush_channels::{Message, Payload, Ttl};
+    ///
+    /// let message = Message::new(Payload::new("Tomorrow's timetable")?, Ttl::hours(12));
+    /// let broadcast = Broadcast::new(message).spread_over(Duration::from_secs(10 * 60));
+    /// assert_eq!(broadcast.send_within(), Duration::from_secs(12 * 3600));
+    /// # Ok::<(), webpush_channels::PayloadError>(())
+    /// ```
+    #[must_use]
+    pub fn spread_over(mut self, time: Duration) -> Self {
+        self.speed = Some(Speed::Over(time));
+        self.send_within = self.send_within.max(time.saturating_add(Duration::from_secs(3600)));
+        self
+    }
+
+    /// The same broadcast, doing as these controls say while it runs.
+    #[must_use]
+    pub fn with_controls(mut self, controls: &Controls) -> Self {
+        self.controls = Some(controls.clone());
+        self
+    }
+
     /// Its name, where it has one.
     #[must_use]
     pub const fn id(&self) -> Option<&BroadcastId> {
@@ -161,6 +215,10 @@ impl Broadcast {
 
     pub(super) const fn tailoring(&self) -> &Tailoring {
         &self.tailoring
+    }
+
+    pub(super) fn steering(&self) -> Steering {
+        Steering::new(self.controls.as_ref(), self.speed)
     }
 }
 

@@ -43,9 +43,8 @@ use super::content::{Content, Tailoring};
 use super::encryption::Unsent;
 use super::gate::Share;
 use super::{Delivery, Hub};
-use crate::sender::Snapshot;
-use crate::sender::later;
 use crate::sender::trial::{self, Settled, Step, Trial};
+use crate::sender::{Pace, Snapshot, later};
 use crate::store::Entry;
 use crate::{BroadcastId, Message, Outcome, SkipReason};
 
@@ -129,6 +128,12 @@ impl<B: Book> Driver<B> {
         self.pump(now);
     }
 
+    /// Limits the rate of first attempts, or no more.
+    fn set_pace(&mut self, pace: Option<Pace>, now: Instant) {
+        let jobs = &self.jobs;
+        self.queues.set_pace(pace, |key| jobs[key].trial.first.is_none(), now);
+    }
+
     /// When the time brings something.
     fn wake(&self) -> Option<Instant> {
         [self.window.wake(), self.queues.wake(), self.holds.wake()].into_iter().flatten().min()
@@ -179,7 +184,8 @@ impl<B: Book> Driver<B> {
                 return false;
             }
         }
-        let stalls = self.queues.push(queue, key, now);
+        let first = self.jobs[key].trial.first.is_none();
+        let stalls = self.queues.push(queue, key, first, now);
         stalls && self.book.ledger().is_none()
     }
 

@@ -105,6 +105,14 @@ impl DurableChannel {
     /// broadcast, however often it is enqueued. Without an id it gets a random one. A
     /// [`Progress`](super::Progress) is not followed here: ask [`Journal::report`].
     ///
+    /// A rate is kept over all workers, from the beginning; it is whole messages a minute. Of
+    /// [`Controls`](super::Controls) it is only read what they say at this moment, so that a broadcast
+    /// can be enqueued paused; then use [`Journal::control`]. One that is
+    /// [spread over a time](super::Broadcast::spread_over) is counted first, which takes as long as
+    /// [`statistics`](Self::statistics) do: some tenths of a second for a million. How fast it goes is
+    /// no part of what the id stands for: enqueuing a known broadcast again at another rate changes
+    /// nothing.
+    ///
     /// # Errors
     ///
     /// [`EnqueueError`] when the journal fails, or when the id is another publication's; of the kind
@@ -125,7 +133,13 @@ impl DurableChannel {
         }
         let id = broadcast.id().cloned().map_or_else(random_id, Ok).map_err(EnqueueError::new)?;
         let message = broadcast.message().clone();
-        let new = NewBroadcast::new(id.clone(), audience, message, broadcast.send_within());
+        let mut new = NewBroadcast::new(id.clone(), audience, message, broadcast.send_within());
+        let mut steering = broadcast.steering();
+        if steering.needs_count() {
+            let count = self.journal.count(&new.audience).await;
+            steering.counted(count.map_err(|error| EnqueueError::new(error.into()))?.subscriptions);
+        }
+        new.control = steering.control();
         let begun = self.begin(&new).await.map_err(EnqueueError::new)?;
         tracing::info!(%id, ?begun, "a broadcast is enqueued");
         Ok(Enqueued { id, begun })

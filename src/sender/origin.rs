@@ -8,6 +8,7 @@ use std::time::Duration;
 use lru::LruCache;
 use tokio::time::Instant;
 
+use super::meter::{Meter, OriginRates};
 use super::{Shares, later};
 use crate::{Endpoint, KeyId, Origin, SubscriptionId};
 
@@ -36,13 +37,14 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 pub(crate) struct Origins {
     table: Mutex<LruCache<Origin, Arc<OriginState>>>,
     limit: usize,
+    rates: OriginRates,
 }
 
 impl Origins {
-    /// A table in which each origin takes at most `limit` requests at once.
-    pub(crate) fn new(limit: usize) -> Self {
+    /// A table in which each origin takes at most `limit` requests at once, at these rates.
+    pub(crate) fn new(limit: usize, rates: OriginRates) -> Self {
         let capacity = const { NonZeroUsize::new(MAX_ORIGINS).expect("not zero") };
-        Self { table: Mutex::new(LruCache::new(capacity)), limit }
+        Self { table: Mutex::new(LruCache::new(capacity)), limit, rates }
     }
 
     pub(crate) fn of(&self, endpoint: &Endpoint) -> Arc<OriginState> {
@@ -50,7 +52,8 @@ impl Origins {
         if let Some(state) = table.get(endpoint.origin_str()) {
             return Arc::clone(state);
         }
-        let state = Arc::new(OriginState::new(endpoint.origin(), self.limit));
+        let meter = self.rates.meter(endpoint.vendor());
+        let state = Arc::new(OriginState::new(endpoint.origin(), self.limit, meter));
         table.put(state.origin().clone(), Arc::clone(&state));
         state
     }
@@ -80,6 +83,8 @@ pub(crate) enum Stop {
 #[derive(Debug)]
 pub(crate) struct OriginState {
     origin: Origin,
+    /// Where its rate is limited.
+    meter: Option<Arc<Meter>>,
     inner: Mutex<Inner>,
 }
 
@@ -103,9 +108,10 @@ struct Inner {
 }
 
 impl OriginState {
-    fn new(origin: Origin, limit: usize) -> Self {
+    fn new(origin: Origin, limit: usize, meter: Option<Arc<Meter>>) -> Self {
         Self {
             origin,
+            meter,
             inner: Mutex::new(Inner {
                 limit,
                 allowance: limit.min(FIRST_ALLOWANCE),
@@ -125,10 +131,16 @@ impl OriginState {
         &self.origin
     }
 
+    /// Its meter, where its rate is limited.
+    pub(crate) fn meter(&self) -> Option<&Meter> {
+        self.meter.as_deref()
+    }
+
     /// One more broadcast has messages for it.
     pub(crate) fn visit(self: &Arc<Self>) -> Arc<Guest> {
         let number = self.lock().in_flight.join();
-        Arc::new(Guest { origin: Arc::clone(self), number })
+        let metered = self.meter().map_or(0, Meter::join);
+        Arc::new(Guest { origin: Arc::clone(self), number, metered })
     }
 
     /// Whether it holds requests and has not answered any for two seconds.
@@ -230,6 +242,8 @@ impl OriginState {
 pub(crate) struct Guest {
     origin: Arc<OriginState>,
     number: usize,
+    /// Its number at the origin's meter.
+    metered: u64,
 }
 
 impl Guest {
@@ -251,13 +265,19 @@ impl Guest {
         }
         let room = inner.in_flight.room(self.number, inner.allowance);
         inner.in_flight.ask(self.number, room == 0);
-        Room::Free(room)
+        // It does not stand in line for what it has no place for.
+        match self.origin.meter().filter(|_| room > 0).map(|meter| meter.room(self.metered, now)) {
+            Some(Err(until)) => Room::Early { until },
+            Some(Ok(starts)) => Room::Free(room.min(starts)),
+            None => Room::Free(room),
+        }
     }
 
     /// A request starts, if it still may: another broadcast may have been faster.
     pub(crate) fn begin(&self, now: Instant) -> bool {
         let mut inner = self.origin.lock();
-        if inner.in_flight.room(self.number, inner.allowance) == 0 {
+        let room = inner.in_flight.room(self.number, inner.allowance);
+        if room == 0 || !self.origin.meter().is_none_or(|meter| meter.begin(now)) {
             return false;
         }
         if inner.in_flight.held() == 0 {
@@ -267,15 +287,21 @@ impl Guest {
         true
     }
 
-    /// A request ended, or was dropped.
-    pub(crate) fn release(&self) {
+    /// A request ended, or was dropped; `started`: it was handed to the transport.
+    pub(crate) fn release(&self, started: bool) {
         self.origin.lock().in_flight.give_back(self.number);
+        if let Some(meter) = self.origin.meter().filter(|_| !started) {
+            meter.give_back();
+        }
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
         self.origin.lock().in_flight.leave(self.number);
+        if let Some(meter) = self.origin.meter() {
+            meter.leave(self.metered);
+        }
     }
 }
 
@@ -283,6 +309,10 @@ impl Drop for Guest {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Room {
     Free(usize),
+    /// Not before the rate allows one.
+    Early {
+        until: Instant,
+    },
     /// `broken`: for failures, not because it asked.
     Paused {
         until: Instant,
@@ -359,7 +389,11 @@ mod tests {
     }
 
     fn origin() -> Arc<OriginState> {
-        Arc::new(OriginState::new("https://push.example.net/x".parse::<Endpoint>().unwrap().origin(), 1024))
+        Arc::new(OriginState::new(
+            "https://push.example.net/x".parse::<Endpoint>().unwrap().origin(),
+            1024,
+            None,
+        ))
     }
 
     #[tokio::test(start_paused = true)]
@@ -373,14 +407,14 @@ mod tests {
         assert!(!guest.begin(now));
         for _ in 0..10 {
             origin.answered(now + SECOND);
-            guest.release();
+            guest.release(true);
         }
         assert_eq!(guest.room(now + SECOND), Room::Free(20));
         assert!(!origin.is_silent(now + 2 * SECOND));
         assert!(origin.is_silent(now + 3 * SECOND));
         assert_eq!(guest.room(now + 3 * SECOND), Room::Free(0));
         for _ in 0..54 {
-            guest.release();
+            guest.release(true);
         }
         // A single probe.
         assert_eq!(guest.room(now + 4 * SECOND), Room::Free(1));
@@ -437,7 +471,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_table_is_bounded() {
-        let origins = Origins::new(8);
+        let origins = Origins::new(8, OriginRates::default());
         for i in 0..10_000 {
             origins.of(&format!("https://h{i}.example.net/x").parse().unwrap());
         }

@@ -36,6 +36,8 @@ use crate::{BroadcastId, ChannelName, Report};
 ///   [`fingerprint`](NewBroadcast::fingerprint) is the broadcast that is there already, with the
 ///   ranges that it has; with another one it is an error of kind [`JournalErrorKind::Conflict`].
 ///   That is remembered until [`purge`](Self::purge). A broadcast without ranges is finished.
+/// * A new broadcast begins as its [`control`](NewBroadcast::control) says: no lease sees it running
+///   otherwise. Beginning a known one again changes nothing of how that goes on.
 ///
 /// **Leasing**
 /// * Work is a range of a broadcast, or a batch of retries of one broadcast that are due. Retries

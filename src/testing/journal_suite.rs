@@ -162,6 +162,8 @@ macro_rules! __journal_cases {
             similar_ids_are_different
             a_lease_brings_what_was_begun
             an_audience_is_a_channel_or_a_user
+            a_broadcast_begins_as_fast_as_it_says
+            beginning_again_does_not_control
 
             there_is_no_work_at_first
             each_range_is_leased_once

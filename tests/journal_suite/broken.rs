@@ -52,6 +52,8 @@ defects! {
     AudiencesAreChannels: an_audience_is_a_channel_or_a_user recent_broadcasts_come_latest_first
         a_summary_is_what_the_list_and_the_report_say,
     BeginIsRacy: one_of_many_beginnings_begins,
+    ControlAtBeginningIsLost: a_broadcast_begins_as_fast_as_it_says,
+    BeginningAgainControls: beginning_again_does_not_control,
 
     WorkFromNowhere: there_is_no_work_at_first,
     LeasesTwice: each_range_is_leased_once nothing_is_leased_twice_at_once no_retry_is_leased_twice_at_once,
@@ -224,6 +226,10 @@ impl Broken {
         match self.shared.defect {
             Defect::KnownIsCreated => return Ok(Begun::Created),
             Defect::BeginningAgainStartsOver => self.remove(&new.id).await,
+            Defect::BeginningAgainControls => {
+                self.inner().control(&new.id, new.control).await?;
+                return Ok(Begun::Known);
+            }
             Defect::EndedIsBegunAgain if ended => self.remove(&new.id).await,
             _ => return Ok(Begun::Known),
         }
@@ -240,6 +246,7 @@ impl Journal for Broken {
         match self.shared.defect {
             Defect::NobodyIsSomebody if ranges.is_empty() => ranges.push(Range::encode([0; 8], [1])),
             Defect::IdsInLowerCase => new.id = BroadcastId::new(new.id.as_str().to_lowercase()).unwrap(),
+            Defect::ControlAtBeginningIsLost => new.control = Control::default(),
             Defect::UrgencyIsLost => new.message = new.message.with_urgency(Urgency::Normal),
             _ => {}
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
-use webpush_channels::channel::{Broadcast, Channel as _, Channels, Progress, Publication};
+use webpush_channels::channel::{Broadcast, Channel as _, Channels, Controls, Progress, Publication};
 use webpush_channels::engine::encryption::{AwsLc, Encoded, Encryption, Encryptor as _, Lane, Plaintext};
 use webpush_channels::engine::request::{Body, PushRequest};
 use webpush_channels::engine::response::{Verdict, classify};
@@ -271,10 +271,13 @@ async fn over_sockets(world: &World, shown: &mut Shown<'_>) {
     shown.debug(&channels);
     shown.debug(&channels.channel(&"news".parse().unwrap()).name());
     shown.debug(&channels.channel(&"news".parse().unwrap()));
-    let progress = Progress::default();
+    let (progress, controls) = (Progress::default(), Controls::default());
     let publication = Publication::new(
         Audience::User(user()),
-        Broadcast::new(world.message()).with_id(broadcast()).with_progress(&progress),
+        Broadcast::new(world.message())
+            .with_id(broadcast())
+            .with_progress(&progress)
+            .with_controls(&controls),
     );
     shown.debug(&publication);
     shown.debug(publication.broadcast());
@@ -286,7 +289,7 @@ async fn over_sockets(world: &World, shown: &mut Shown<'_>) {
     while let Some(delivery) = futures_util::StreamExt::next(&mut deliveries).await {
         shown.debug(&delivery.unwrap());
     }
-    shown.debug(&(progress.snapshot(), progress));
+    shown.debug(&(progress.snapshot(), progress, controls));
     shown.debug(&transport);
     let received = service.received(&subscription);
     assert_eq!(received.len(), 1, "{:?}", service.violations());

@@ -89,7 +89,8 @@ impl Faulty {
         *self.away.lock().unwrap() = Some((from, from + length));
     }
 
-    /// Lets the next call of a store's method fail: `apply`, `subscriptions`, `forget` or `check`.
+    /// Lets the next call of a store's method fail: `apply`, `subscriptions`, `forget`, `check`
+    /// or `count`.
     pub fn fail(&self, method: &'static str, kind: StoreErrorKind) {
         *self.failing.lock().unwrap() = Some((method, kind));
     }
@@ -260,6 +261,7 @@ impl SubscriptionStore for Faulty {
     }
 
     async fn count(&self, to: &Audience) -> Result<Count, StoreError> {
+        self.enter("count")?;
         self.store.count(to).await
     }
 }

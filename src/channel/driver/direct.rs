@@ -7,10 +7,12 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, OptionFuture};
 use tokio::time::{Instant, sleep_until};
 
+use super::super::controls::{Course, Steering};
 use super::super::{BroadcastError, Delivery, Hub, Publication, Tally};
 use super::book::{Book, Slip};
 use super::changes::Changes;
-use super::scan::{self, Scan};
+use super::rate::Rate;
+use super::scan::{self, MAX_PAGE, Scan};
 use super::{Driver, Task};
 use crate::sender::later;
 use crate::sender::trial::Trial;
@@ -24,7 +26,10 @@ use crate::{BroadcastState, Origin, Report};
 pub(in crate::channel) struct Direct {
     driver: Driver<Account>,
     scan: Scan,
-    counting: OptionFuture<BoxFuture<'static, ()>>,
+    counting: OptionFuture<BoxFuture<'static, Result<u64, StoreError>>>,
+    steering: Steering,
+    /// Of reading.
+    rate: Rate,
     state: BroadcastState,
     failure: Option<StoreError>,
 }
@@ -56,7 +61,9 @@ impl Direct {
     pub(in crate::channel) fn new(hub: Arc<Hub>, publication: Publication) -> Self {
         let (audience, broadcast) = publication.into_parts();
         let tally = Tally::new(broadcast.progress().cloned());
-        let counting = broadcast.progress().map(|progress| scan::count(&hub.store, &audience, progress));
+        let (progress, steering) = (broadcast.progress(), broadcast.steering());
+        let counts = progress.is_some() || steering.needs_count();
+        let counting = counts.then(|| scan::count(&hub.store, &audience, progress));
         let scan = Scan::new(Arc::clone(&hub.store), audience);
         let task = Task {
             message: Arc::new(broadcast.message().clone()),
@@ -66,13 +73,17 @@ impl Direct {
         };
         let changes = Changes::new(Arc::clone(&hub.store), hub.removal_hook.clone());
         let account = Account { changes, tally, out: VecDeque::new() };
-        Self {
+        let mut direct = Self {
             driver: Driver::new(hub, task, account),
             scan,
             counting: counting.into(),
+            steering,
+            rate: Rate::default(),
             state: BroadcastState::Running,
             failure: None,
-        }
+        };
+        direct.steer(Instant::now());
+        direct
     }
 
     /// The next delivery; none at the end.
@@ -87,11 +98,15 @@ impl Direct {
                 let failure = self.failure.take()?;
                 return Some(Err(BroadcastError::new(failure, self.report())));
             }
-            self.driver.advance(Instant::now());
+            let now = Instant::now();
+            if self.steering.has_changed() {
+                self.steer(now);
+            }
+            self.driver.advance(now);
             if self.driver.timed_out {
                 self.scan.stop();
             }
-            self.read_on();
+            self.read_on(now);
             self.flush();
             self.end_if_complete();
             if self.driver.book.out.is_empty() && self.state == BroadcastState::Running {
@@ -106,34 +121,71 @@ impl Direct {
 
     /// Sleeps until something happened. Cancel safe: every branch keeps its future in `self`.
     async fn wait(&mut self) {
+        let wake = self.wake();
         let driver = &mut self.driver;
-        let wake = driver.wake().map_or(driver.deadline, |wake| wake.min(driver.deadline));
         let changes = &mut driver.book.changes;
         tokio::select! {
             biased;
             Some(arrival) = driver.arrived.recv() => driver.arrive(arrival, Instant::now()),
             read = self.scan.next(), if self.scan.is_busy() => self.read(read),
             applied = changes.next(), if changes.is_busy() => self.applied(applied),
-            Some(()) = &mut self.counting => self.counting = None.into(),
+            Some(count) = &mut self.counting => self.counted(count),
+            () = self.steering.changed() => {}
             // Another broadcast of the hub gave a request back.
             () = driver.share.room(), if driver.gate_closed => {}
             () = sleep_until(wake), if !driver.timed_out => {}
         }
     }
 
-    /// Asks for the next page when there is room for a good part of one.
-    fn read_on(&mut self) {
+    fn wake(&self) -> Instant {
+        let driver = &self.driver;
+        let reading = self.wants_page().and_then(|_| self.rate.wake());
+        driver.wake().into_iter().chain(reading).fold(driver.deadline, Instant::min)
+    }
+
+    /// Does as it is told.
+    fn steer(&mut self, now: Instant) {
+        let Course { paused, pace } = self.steering.course();
+        self.driver.queues.pause(paused);
+        self.driver.set_pace(pace, now);
+        self.rate.set(pace, now);
+    }
+
+    fn counted(&mut self, count: Result<u64, StoreError>) {
+        self.counting = None.into();
+        match count {
+            Ok(audience) => {
+                self.steering.counted(audience);
+                self.steer(Instant::now());
+            }
+            Err(error) if self.steering.needs_count() => self.fail(error),
+            Err(_) => {}
+        }
+    }
+
+    /// Asks for the next page, when there is room for a good part of one and the rate allows it.
+    /// Where the audience ends is settled at once.
+    fn read_on(&mut self, now: Instant) {
+        if self.failure.is_none() && self.scan.is_unsplit() {
+            self.scan.read_on(1);
+        } else if let Some(room) = self.wants_page() {
+            self.scan.read_on(self.rate.grant(room, now));
+        }
+    }
+
+    /// How many entries there is room for.
+    fn wants_page(&self) -> Option<usize> {
         let window = &self.driver.window;
         let (room, size) = (window.room(), window.size());
         let enough = room >= size.min(MIN_PAGE) || self.driver.jobs.is_empty();
-        if self.failure.is_none() && enough && self.driver.book.out.len() < size {
-            self.scan.read_on(room);
-        }
+        let reads = self.scan.is_idle() && self.failure.is_none() && !self.driver.queues.is_paused();
+        (reads && enough && self.driver.book.out.len() < size).then_some(room.min(MAX_PAGE.into()))
     }
 
     fn read(&mut self, page: Result<Page, StoreError>) {
         match page {
             Ok(Page { mut entries, .. }) => {
+                self.rate.take(entries.len());
                 self.driver.book.tally.read(entries.len());
                 // S-22: the order tells a push service nothing.
                 self.driver.rng.shuffle(&mut entries);

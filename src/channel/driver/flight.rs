@@ -13,7 +13,7 @@ use super::super::encryption::{BATCH, Batch, Encrypted, Sealed, Unsent};
 use super::super::gate::Place;
 use super::Driver;
 use super::book::Book;
-use super::queues::Stall;
+use super::queues::{Popped, Stall};
 use crate::engine::response::Classified;
 use crate::engine::vapid::Token;
 use crate::sender::origin::Guest;
@@ -43,7 +43,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.guest.release();
+        self.guest.release(self.started.get().is_some());
     }
 }
 
@@ -118,8 +118,12 @@ impl<B: Book> Driver<B> {
                     break;
                 };
                 let Some(slot) = self.slot(turn.queue, place, now) else { break };
-                let Some(key) = self.queues.pop(turn.queue) else { break };
-                boarding.extend(self.seat(key, slot, now));
+                let Some(Popped { key, paced }) = self.queues.pop(turn.queue, now) else { break };
+                let boards = self.seat(key, slot, now);
+                if paced && boards.is_none() {
+                    self.queues.give_back();
+                }
+                boarding.extend(boards);
             }
             if self.queues.exists(turn.queue) {
                 self.queues.list(turn.queue);
@@ -189,13 +193,13 @@ impl<B: Book> Driver<B> {
     fn expire_paused(&mut self, now: Instant) {
         while let Some((queue, pause)) = self.queues.pop_paused() {
             if self.book.ledger().is_some() {
-                for (key, _) in self.queues.drain(queue) {
+                for key in self.queues.drain(queue).keys() {
                     self.put_off(key, Stall::Paused(pause), now);
                 }
             } else if pause.until < self.deadline {
                 self.queues.defer(queue, now, &mut self.jobs, &mut self.window);
             } else {
-                for (key, _) in self.queues.drain(queue) {
+                for key in self.queues.drain(queue).keys() {
                     let settled = self.jobs[key].trial.expire();
                     self.settle(key, settled, now);
                 }

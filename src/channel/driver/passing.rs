@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::Driver;
 use super::book::Book;
 use super::ledger::Row;
-use super::queues::Stall;
+use super::queues::{Resumed, Stall};
 use crate::sender::later;
 
 /// An entry of a slow origin is tried again after this and something more, at random: not all at
@@ -31,6 +31,7 @@ impl<B: Book> Driver<B> {
         if now >= self.deadline {
             return self.time_out(now);
         }
+        self.queues.refill(now);
         while let Some(key) = self.window.pop_due(now) {
             self.ready(key, now);
         }
@@ -40,9 +41,11 @@ impl<B: Book> Driver<B> {
             self.overdue(key, now);
             self.relieve(queue, now);
         }
-        while let Some((queue, broken)) = self.queues.pop_resumed(now) {
-            if broken {
-                self.sit_through(queue, now);
+        while let Some((queue, resumed)) = self.queues.pop_resumed(now) {
+            match resumed {
+                Resumed::Paused { broken: true } => self.sit_through(queue, now),
+                Resumed::Paused { broken: false } => {}
+                Resumed::Early => self.relieve(queue, now),
             }
         }
         self.relieve_holds(now);
@@ -94,7 +97,11 @@ impl<B: Book> Driver<B> {
             return;
         }
         let Some(stall) = self.queues.stall(queue, now) else { return };
-        for (key, _) in self.queues.drain(queue) {
+        let lines = match stall {
+            Stall::Rate => self.queues.drain_late(queue),
+            _ => self.queues.drain(queue),
+        };
+        for key in lines.keys() {
             self.put_off(key, stall, now);
         }
     }
@@ -120,9 +127,19 @@ impl<B: Book> Driver<B> {
             Stall::Silent(silence) => {
                 later(now, silence.clamp(SLOW, MAX_SILENCE).mul_f64(1.0 + self.rng.f64()))
             }
+            Stall::Rate => self.booked(key, now),
             Stall::Slow => later(now, SLOW + SPREAD.mul_f64(self.rng.f64())),
         };
         self.set_aside(key, due, now);
+    }
+
+    /// When its origin's rate has a place for an entry, before the end of the broadcast: then it has
+    /// its outcome, at the latest.
+    fn booked(&self, key: usize, now: Instant) -> Instant {
+        let origin = self.queues.origin(self.jobs[key].queue);
+        let booked =
+            origin.meter().zip(self.content.broadcast.as_ref()).map(|(meter, id)| meter.book(id, now));
+        booked.unwrap_or_else(|| later(now, SLOW)).min(self.deadline)
     }
 
     /// Writes an entry down to be tried later, perhaps by another worker: it leaves memory.
@@ -139,14 +156,15 @@ impl<B: Book> Driver<B> {
 
     /// A broken origin's pause ended: each of its entries has used up a try.
     fn sit_through(&mut self, queue: usize, now: Instant) {
-        let mut kept = Vec::new();
-        for (key, since) in self.queues.drain(queue) {
-            match self.jobs[key].trial.sat_through(self.hub.sender.core()) {
-                Some(settled) => self.settle(key, settled, now),
-                None => kept.push((key, since)),
+        let mut lines = self.queues.drain(queue);
+        lines.retain(|key| match self.jobs[key].trial.sat_through(self.hub.sender.core()) {
+            Some(settled) => {
+                self.settle(key, settled, now);
+                false
             }
-        }
-        self.queues.restore(queue, kept);
+            None => true,
+        });
+        self.queues.restore(queue, lines);
     }
 
     /// Starts nothing any more, and writes down what is not on its way.

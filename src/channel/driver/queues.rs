@@ -1,5 +1,7 @@
 //! The entries that may be sent, by origin: no origin waits behind another.
 
+mod lines;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,9 +10,13 @@ use std::time::Duration;
 use slab::Slab;
 use tokio::time::Instant;
 
+pub(super) use self::lines::{Lines, Popped};
+
 use super::job::Job;
+use super::rate::Rate;
 use super::window::Window;
 use crate::sender::origin::{Guest, OriginState, Origins, Pause, Room, SILENCE};
+use crate::sender::{Meter, Pace};
 use crate::{Endpoint, Origin};
 
 /// How many entries one origin gives before it is the next one's turn.
@@ -38,12 +44,18 @@ pub(super) struct Queues {
     stalled: Vec<usize>,
     /// The origins of the last entries, by where their state is kept.
     recent: VecDeque<usize>,
+    /// Nobody has a turn: the broadcast is paused.
+    closed: bool,
+    /// Of first attempts.
+    rate: Rate,
+    /// First attempts wait for the rate.
+    dry: bool,
 }
 
 #[derive(Debug)]
 struct Queue {
     guest: Arc<Guest>,
-    ready: VecDeque<(usize, Instant)>,
+    lines: Lines,
     /// Entries in hand, ready or not.
     jobs: usize,
     place: Place,
@@ -54,7 +66,14 @@ struct Queue {
 enum Place {
     Nowhere,
     Parked,
-    Paused { until: Instant, broken: bool },
+    Paused {
+        until: Instant,
+        broken: bool,
+    },
+    /// It waits for its origin's rate.
+    Early {
+        until: Instant,
+    },
     Ring,
 }
 
@@ -66,6 +85,17 @@ pub(super) enum Stall {
     Silent(Duration),
     /// It is slower than its queue grows.
     Slow,
+    /// So is its rate.
+    Rate,
+}
+
+/// What ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Resumed {
+    /// A pause; `broken`: for failures.
+    Paused { broken: bool },
+    /// The wait for the rate.
+    Early,
 }
 
 /// Whose turn it is, and how many of its entries may go.
@@ -85,8 +115,7 @@ impl Queues {
         let state = origins.of(endpoint);
         let origin = state.origin().clone();
         let guest = state.visit();
-        let queue = Queue { guest, ready: VecDeque::new(), jobs: 1, place: Place::Nowhere, swept: None };
-        let queue = self.slab.insert(queue);
+        let queue = self.slab.insert(Queue::new(guest));
         self.by_origin.insert(origin, queue);
         self.remember(queue);
         queue
@@ -127,10 +156,11 @@ impl Queues {
     }
 
     /// An entry may be sent. Returns whether its origin stalls, so that it is better deferred.
-    pub(super) fn push(&mut self, queue: usize, key: usize, now: Instant) -> bool {
+    pub(super) fn push(&mut self, queue: usize, key: usize, first: bool, now: Instant) -> bool {
         let q = &mut self.slab[queue];
-        q.ready.push_back((key, now));
-        let stalls = q.stalls(now);
+        q.lines.push(key, first && self.rate.is_limited(), now);
+        let stalls = q.stalls(now) || self.has_too_many(queue);
+        let q = &self.slab[queue];
         // Whoever comes to a pause is treated as those who were there when it began.
         if matches!(q.place, Place::Paused { .. }) && self.stalled.last() != Some(&queue) {
             self.stalled.push(queue);
@@ -142,7 +172,7 @@ impl Queues {
     /// Gives a queue with entries its turn, unless it is paused.
     pub(super) fn list(&mut self, queue: usize) {
         let q = &mut self.slab[queue];
-        if !q.ready.is_empty() && matches!(q.place, Place::Nowhere | Place::Parked) {
+        if !q.lines.is_empty() && matches!(q.place, Place::Nowhere | Place::Parked) {
             q.place = Place::Ring;
             self.ring.push_back(queue);
         }
@@ -150,10 +180,16 @@ impl Queues {
 
     /// The next turn, at most `limit` entries of it.
     pub(super) fn turn(&mut self, limit: usize, now: Instant) -> Option<Turn> {
-        while let Some(queue) = self.ring.pop_front() {
+        while !self.closed
+            && let Some(queue) = self.ring.pop_front()
+        {
             let q = &mut self.slab[queue];
             q.place = Place::Nowhere;
-            if q.ready.is_empty() {
+            if q.lines.is_empty() {
+                continue;
+            }
+            if q.lines.is_paced() && !self.rate.has_one(now) {
+                self.dry = true;
                 continue;
             }
             match q.guest.room(now) {
@@ -161,6 +197,10 @@ impl Queues {
                     q.place = Place::Paused { until, broken };
                     self.paused.push(Reverse((until, queue)));
                     self.stalled.push(queue);
+                }
+                Room::Early { until } => {
+                    q.place = Place::Early { until };
+                    self.paused.push(Reverse((until, queue)));
                 }
                 Room::Free(0) => {
                     q.place = Place::Parked;
@@ -173,19 +213,65 @@ impl Queues {
         None
     }
 
-    pub(super) fn pop(&mut self, queue: usize) -> Option<usize> {
-        self.slab.get_mut(queue)?.ready.pop_front().map(|(key, _)| key)
+    pub(super) fn pop(&mut self, queue: usize, now: Instant) -> Option<Popped> {
+        self.slab.get_mut(queue)?.lines.pop(&mut self.rate, now)
+    }
+
+    /// Gives turns no more, or again.
+    pub(super) const fn pause(&mut self, paused: bool) {
+        self.closed = paused;
+    }
+
+    pub(super) const fn is_paused(&self) -> bool {
+        self.closed
+    }
+
+    /// No request was made of an entry that waited for the rate.
+    pub(super) fn give_back(&mut self) {
+        self.rate.give_back();
+    }
+
+    /// Limits the rate of first attempts, or no more; `is_first` tells which these are.
+    pub(super) fn set_pace(&mut self, pace: Option<Pace>, is_first: impl Fn(usize) -> bool, now: Instant) {
+        let before = self.rate.is_limited();
+        self.rate.set(pace, now);
+        if before == self.rate.is_limited() {
+            return;
+        }
+        for (_, Queue { lines, .. }) in &mut self.slab {
+            if before {
+                lines.unpace();
+            } else {
+                lines.pace(&is_first);
+            }
+        }
+        self.list_first();
+    }
+
+    /// First attempts have their turn when the rate allows some again.
+    pub(super) fn refill(&mut self, now: Instant) {
+        if self.dry && self.rate.grant(1, now) > 0 {
+            self.list_first();
+        }
+    }
+
+    fn list_first(&mut self) {
+        self.dry = false;
+        let queues: Vec<_> = self.slab.iter().map(|(queue, _)| queue).collect();
+        for queue in queues {
+            self.list(queue);
+        }
     }
 
     /// Takes all entries that may be sent.
-    pub(super) fn drain(&mut self, queue: usize) -> Vec<(usize, Instant)> {
-        self.slab[queue].ready.drain(..).collect()
+    pub(super) fn drain(&mut self, queue: usize) -> Lines {
+        std::mem::take(&mut self.slab[queue].lines)
     }
 
-    /// Puts entries back that were drained, in their order.
-    pub(super) fn restore(&mut self, queue: usize, entries: Vec<(usize, Instant)>) {
+    /// Puts entries back that were drained.
+    pub(super) fn restore(&mut self, queue: usize, lines: Lines) {
         if let Some(q) = self.slab.get_mut(queue) {
-            q.ready = entries.into();
+            q.lines = lines;
         }
     }
 
@@ -210,17 +296,35 @@ impl Queues {
             return Some(Stall::Paused(pause));
         }
         let silence = q.guest.origin().silence(now).map(Stall::Silent);
+        if silence.is_none() && self.has_too_many(queue) {
+            return Some(Stall::Rate);
+        }
         // To write its entries down costs more than to wait, unless others gain by it.
         silence.or_else(|| (q.stalls(now) && self.has_company(queue)).then_some(Stall::Slow))
     }
 
-    /// Takes every entry out.
-    pub(super) fn clear(&mut self) {
-        self.slab.iter_mut().for_each(|(_, q)| q.ready.clear());
+    /// Whether more wait for their origin's rate than it takes soon, and others gain when these
+    /// leave the window.
+    fn has_too_many(&self, queue: usize) -> bool {
+        let q = &self.slab[queue];
+        let Some(meter) = q.guest.origin().meter() else { return false };
+        q.lines.ready() >= meter.soon() && self.has_company(queue)
     }
 
-    /// A queue whose pause ended, and whether it was for failures. It has its turn again.
-    pub(super) fn pop_resumed(&mut self, now: Instant) -> Option<(usize, bool)> {
+    /// Takes those out that wait for their origin's rate, but for those that it takes soon.
+    pub(super) fn drain_late(&mut self, queue: usize) -> Lines {
+        let q = &mut self.slab[queue];
+        let soon = q.guest.origin().meter().map_or(0, Meter::soon);
+        q.lines.split_off(soon)
+    }
+
+    /// Takes every entry out.
+    pub(super) fn clear(&mut self) {
+        self.slab.iter_mut().for_each(|(_, q)| q.lines = Lines::default());
+    }
+
+    /// A queue that has its turn again, and why it had none.
+    pub(super) fn pop_resumed(&mut self, now: Instant) -> Option<(usize, Resumed)> {
         loop {
             let &Reverse((at, queue)) = self.paused.peek()?;
             if at > now {
@@ -229,13 +333,14 @@ impl Queues {
             self.paused.pop();
             // The queue may have gone, and its number been given to another.
             let Some(q) = self.slab.get_mut(queue) else { continue };
-            if let Place::Paused { until, broken } = q.place
-                && until == at
-            {
-                q.place = Place::Nowhere;
-                self.list(queue);
-                return Some((queue, broken));
-            }
+            let resumed = match q.place {
+                Place::Paused { until, broken } if until == at => Resumed::Paused { broken },
+                Place::Early { until } if until == at => Resumed::Early,
+                _ => continue,
+            };
+            q.place = Place::Nowhere;
+            self.list(queue);
+            return Some((queue, resumed));
         }
     }
 
@@ -256,13 +361,17 @@ impl Queues {
 
     /// Defers the entries of a queue that stalls, so that they do not hold the window.
     pub(super) fn defer(&mut self, queue: usize, now: Instant, jobs: &mut Slab<Job>, window: &mut Window) {
-        let q = &mut self.slab[queue];
-        if q.swept.is_some_and(|swept| now < swept + SWEEP) || !q.stalls(now) {
+        let q = &self.slab[queue];
+        if q.swept.is_some_and(|swept| now < swept + SWEEP) {
             return;
         }
+        if !q.stalls(now) && !self.has_too_many(queue) {
+            return;
+        }
+        let q = &mut self.slab[queue];
         q.swept = Some(now);
-        for (key, _) in &q.ready {
-            if !window.defer(&mut jobs[*key]) {
+        for key in q.lines.keys() {
+            if !window.defer(&mut jobs[key]) {
                 return;
             }
         }
@@ -270,18 +379,26 @@ impl Queues {
 
     pub(super) fn wake(&self) -> Option<Instant> {
         let paused = self.paused.peek().map(|Reverse((until, _))| *until);
-        paused.into_iter().chain(self.parked_at.map(|parked| parked + LOOK_AGAIN)).min()
+        let parked = self.parked_at.map(|parked| parked + LOOK_AGAIN);
+        let rate = self.rate.wake().filter(|_| self.dry);
+        [paused, parked, rate].into_iter().flatten().min()
     }
 }
 
 impl Queue {
+    fn new(guest: Arc<Guest>) -> Self {
+        Self { guest, lines: Lines::default(), jobs: 1, place: Place::Nowhere, swept: None }
+    }
+
     fn id(&self) -> usize {
         Arc::as_ptr(self.guest.origin()).addr()
     }
 
     /// Paused, silent, or slower than its queue grows.
     fn stalls(&self, now: Instant) -> bool {
-        let waited = self.ready.front().is_some_and(|(_, since)| now.duration_since(*since) > SILENCE);
+        let waited = self.lines.since().is_some_and(|since| now.duration_since(since) > SILENCE);
+        // What waits for its origin's rate is sent when it is its turn.
+        let waited = waited && (self.place == Place::Parked || self.guest.origin().meter().is_none());
         matches!(self.place, Place::Paused { .. }) || waited || self.guest.origin().is_silent(now)
     }
 }

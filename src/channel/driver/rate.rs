@@ -1,115 +1,107 @@
-//! Paces reading, where a broadcast's rate is limited.
+//! Paces first attempts, where a broadcast's rate is limited.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A bucket of first attempts that holds those of a second, and one at least. It begins empty, so
-/// that many short leases are no faster than one long one.
-#[derive(Debug)]
-pub(super) struct Rate {
-    per_minute: Option<NonZeroU32>,
-    tokens: f64,
-    at: Instant,
-}
+use crate::sender::{Bucket, Pace};
+
+/// What was not sent within the last second may be made up for.
+const DEEP: Duration = Duration::from_secs(1);
+
+/// First attempts, or the entries that are read for them, as they may come. A limited rate begins
+/// with nothing, so that many short leases are no faster than one long one.
+#[derive(Debug, Default)]
+pub(super) struct Rate(Option<Bucket>);
 
 impl Rate {
-    pub(super) const fn new(per_minute: Option<NonZeroU32>, now: Instant) -> Self {
-        Self { per_minute, tokens: 0.0, at: now }
+    pub(super) fn new(pace: Option<Pace>, now: Instant) -> Self {
+        Self(pace.map(|pace| Bucket::new(pace, DEEP, now)))
     }
 
-    pub(super) fn set(&mut self, per_minute: Option<NonZeroU32>, now: Instant) {
-        self.fill(now);
-        self.per_minute = per_minute;
-        self.tokens = self.tokens.min(self.size());
+    pub(super) const fn is_limited(&self) -> bool {
+        self.0.is_some()
     }
 
-    /// How many of `wanted` entries may be read now: as many as there are tokens, once these are
-    /// as many as are wanted or the bucket is full.
+    pub(super) fn set(&mut self, pace: Option<Pace>, now: Instant) {
+        match (&mut self.0, pace) {
+            (Some(bucket), Some(pace)) => bucket.set_pace(pace, now),
+            _ => *self = Self::new(pace, now),
+        }
+    }
+
+    /// How many of `wanted` may come now. Few at a time are not worth a page: none before there is
+    /// a handful.
     pub(super) fn grant(&mut self, wanted: usize, now: Instant) -> usize {
-        if self.per_minute.is_none() {
-            return wanted;
-        }
-        self.fill(now);
-        if self.tokens < self.enough(wanted) {
-            return 0;
-        }
-        // Not negative, and not above `wanted` after the minimum.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small whole number")]
-        let tokens = self.tokens as usize;
-        wanted.min(tokens)
+        let Some(bucket) = &mut self.0 else { return wanted };
+        if bucket.has_a_handful(now) { wanted.min(bucket.tokens(now)) } else { 0 }
     }
 
-    /// So many entries were read.
+    pub(super) fn has_one(&mut self, now: Instant) -> bool {
+        self.0.as_mut().is_none_or(|bucket| bucket.tokens(now) > 0)
+    }
+
+    /// So many came.
     pub(super) fn take(&mut self, entries: usize) {
-        if self.per_minute.is_some() {
-            self.tokens -= as_tokens(entries);
+        if let Some(bucket) = &mut self.0 {
+            bucket.take(entries);
         }
     }
 
-    /// When so many will be granted.
-    pub(super) fn wake(&self, wanted: usize) -> Option<Instant> {
-        let missing = (self.enough(wanted) - self.tokens).max(0.0);
-        let seconds = missing / self.per_second()?;
-        // A little later, so that rounding does not ask too early.
-        Some(self.at + Duration::from_secs_f64(seconds) + Duration::from_millis(1))
-    }
-
-    fn fill(&mut self, now: Instant) {
-        if let Some(rate) = self.per_second() {
-            let grown = now.duration_since(self.at).as_secs_f64() * rate;
-            self.tokens = (self.tokens + grown).min(self.size());
+    /// One did not come after all.
+    pub(super) fn give_back(&mut self) {
+        if let Some(bucket) = &mut self.0 {
+            bucket.give_back(1);
         }
-        self.at = now;
     }
 
-    fn per_second(&self) -> Option<f64> {
-        self.per_minute.map(|rate| f64::from(rate.get()) / 60.0)
+    /// When some will be granted; none where they always are.
+    pub(super) fn wake(&self) -> Option<Instant> {
+        self.0.as_ref().map(|bucket| bucket.when(1))
     }
-
-    fn size(&self) -> f64 {
-        self.per_second().map_or(0.0, |rate| rate.max(1.0))
-    }
-
-    fn enough(&self, wanted: usize) -> f64 {
-        as_tokens(wanted).min(self.size().floor())
-    }
-}
-
-fn as_tokens(entries: usize) -> f64 {
-    f64::from(u32::try_from(entries).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
 
     fn rate(per_minute: u32, now: Instant) -> Rate {
-        Rate::new(NonZeroU32::new(per_minute), now)
+        Rate::new(NonZeroU32::new(per_minute).map(Pace::per_minute), now)
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_limit_grants_everything_and_never_wakes() {
         let now = Instant::now();
         let mut free = rate(0, now);
-        assert_eq!((free.grant(1000, now), free.wake(1000)), (1000, None));
+        assert_eq!((free.grant(1000, now), free.wake()), (1000, None));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_minute_brings_what_the_limit_says() {
-        for (per_minute, wanted) in [(60, 1000), (6000, 1000), (7, 1), (90, 4)] {
+        for (per_minute, wanted) in [(60, 1000), (6000, 1000), (7, 1), (90, 4), (100_000, 1000)] {
             let start = Instant::now();
             let (mut rate, mut now, mut read) = (rate(per_minute, start), start, 0);
             while now.duration_since(start) < Duration::from_secs(60) {
-                now = rate.wake(wanted).unwrap().max(now);
+                now = rate.wake().unwrap().max(now);
                 let granted = rate.grant(wanted, now);
                 assert!(granted > 0, "it wakes when there is something to read");
                 rate.take(granted);
                 read += granted;
             }
             let limit = usize::try_from(per_minute).unwrap();
-            assert!((limit.min(59)..=limit + limit / 30 + 1).contains(&read), "{per_minute}: {read}");
+            assert!((limit..=limit + limit / 1000 + 1).contains(&read), "{per_minute}: {read}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_that_is_set_later_begins_with_nothing() {
+        let now = Instant::now();
+        let mut rate = rate(0, now);
+        rate.set(Some(Pace::per_minute(NonZeroU32::new(6000).unwrap())), now);
+        assert_eq!(rate.grant(10, now), 0);
+        rate.set(None, now);
+        assert_eq!(rate.grant(10, now), 10);
     }
 }

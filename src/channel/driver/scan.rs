@@ -12,7 +12,7 @@ use super::patience::patiently;
 use crate::store::{Audience, Page, Position, Range, StoreError, SubscriptionStore};
 
 /// The largest page.
-const MAX_PAGE: u16 = 1000;
+pub(super) const MAX_PAGE: u16 = 1000;
 
 pub(super) struct Scan {
     store: Arc<dyn SubscriptionStore>,
@@ -59,6 +59,10 @@ impl Scan {
 
     pub(super) const fn is_busy(&self) -> bool {
         matches!(self.state, State::Busy(_))
+    }
+
+    pub(super) const fn is_unsplit(&self) -> bool {
+        matches!(self.state, State::Unsplit)
     }
 
     pub(super) const fn is_idle(&self) -> bool {
@@ -130,17 +134,19 @@ impl Scan {
     }
 }
 
-/// Counts the audience for a progress display. A failure leaves the total unknown.
+/// Counts the audience, for a progress display too. A failure leaves the total there unknown.
 pub(super) fn count(
     store: &Arc<dyn SubscriptionStore>,
     audience: &Audience,
-    progress: &Progress,
-) -> BoxFuture<'static, ()> {
-    let (store, audience, progress) = (Arc::clone(store), audience.clone(), progress.clone());
+    progress: Option<&Progress>,
+) -> BoxFuture<'static, Result<u64, StoreError>> {
+    let (store, audience, progress) = (Arc::clone(store), audience.clone(), progress.cloned());
     async move {
-        if let Ok(count) = store.count(&audience).await {
+        let count = patiently(|| store.count(&audience)).await?;
+        if let Some(progress) = progress {
             progress.set_total(count.subscriptions);
         }
+        Ok(count.subscriptions)
     }
     .boxed()
 }

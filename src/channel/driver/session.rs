@@ -15,8 +15,8 @@ use super::rate::Rate;
 use super::scan::Scan;
 use super::writer::{Answer, Writer};
 use super::{Driver, Task};
-use crate::sender::later;
 use crate::sender::trial::Trial;
+use crate::sender::{Pace, later};
 use crate::store::journal::{Control, Due, Journal, JournalError, JournalErrorKind, Lease, State, Work};
 use crate::store::{Page, StoreError, SubscriptionStore};
 use crate::{Outcome, SkipReason};
@@ -83,8 +83,8 @@ pub(in crate::channel) struct Session {
     /// A checkpoint said that the work is done, but for these answers.
     awaiting: bool,
     abandoned: bool,
-    /// Its place among the worker's leases, until it only waits for late answers: silent push
-    /// services must not take all places.
+    /// Its place among the worker's leases, until it only waits: for late answers, because silent
+    /// push services must not take all places, or for its rate.
     seat: Option<OwnedSemaphorePermit>,
 }
 
@@ -117,7 +117,7 @@ impl Session {
             driver: Driver::new(Arc::clone(&terms.hub), task, ledger),
             scan,
             writer: Writer::new(Arc::clone(&terms.journal), token, terms.term, asked),
-            rate: Rate::new(control.per_minute, now),
+            rate: Rate::default(),
             page: (window / 4).clamp(1, 1000),
             window,
             grace: terms.grace,
@@ -197,7 +197,13 @@ impl Session {
 
     /// Does as the journal says.
     fn obey(&mut self, control: Control, now: Instant) {
-        self.rate.set(control.per_minute, now);
+        let pace = control.per_minute.map(Pace::per_minute);
+        self.rate.set(pace, now);
+        self.driver.set_pace(pace, now);
+        if pace.is_some() {
+            // It may take hours: others are not to wait for its place.
+            self.seat = None;
+        }
         if control.paused {
             self.close(now + LANDING, now);
         }
@@ -356,7 +362,7 @@ impl Session {
         let driver = &self.driver;
         let sending = driver.wake().into_iter().chain([driver.deadline]).min();
         let sending = sending.filter(|_| !driver.timed_out);
-        let reading = self.may_read().then(|| self.rate.wake(self.page)).flatten();
+        let reading = self.may_read().then(|| self.rate.wake()).flatten();
         let idle = !self.writer.is_busy();
         let writing = idle.then(|| self.write_at());
         let landing = self.landing.filter(|_| idle);

@@ -21,6 +21,10 @@ pub struct NewBroadcast {
     pub message: Message,
     /// How long it may take, from its beginning.
     pub send_within: Duration,
+    /// How fast it goes on at first, until [`Journal::control`](super::Journal::control) says
+    /// otherwise. Unpaused and unlimited unless it is set. In a lease it says nothing: there
+    /// [`Lease::control`](super::Lease::control) holds.
+    pub control: Control,
 }
 
 /// In front of the hashed octets: another way to write them would be another number.
@@ -32,11 +36,13 @@ impl NewBroadcast {
     /// A broadcast of parsed parts.
     #[must_use]
     pub const fn new(id: BroadcastId, audience: Audience, message: Message, send_within: Duration) -> Self {
-        Self { id, audience, message, send_within }
+        let control = Control { paused: false, per_minute: None };
+        Self { id, audience, message, send_within, control }
     }
 
-    /// A hash of everything but the id: what tells a repeated publication from another one under
-    /// the same id. The same in every journal and on every node.
+    /// A hash of everything but the id and the control: what tells a repeated publication from another one under
+    /// the same id. The same in every journal and on every node. The control is no part of it, because it
+    /// changes while the broadcast runs, and may depend on the size of the audience at that moment.
     ///
     /// ```
     /// use std::time::Duration;
@@ -60,7 +66,7 @@ impl NewBroadcast {
     /// ```
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {
-        let Self { id: _, audience, message, send_within } = self;
+        let Self { id: _, audience, message, send_within, control: _ } = self;
         let (kind, name) = match audience {
             Audience::Channel(name) => (0, name.as_str()),
             Audience::User(name) => (1, name.as_str()),

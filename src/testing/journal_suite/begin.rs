@@ -1,6 +1,6 @@
 //! `begin`.
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
 use super::JournalHarness;
@@ -185,4 +185,41 @@ pub async fn an_audience_is_a_channel_or_a_user(harness: &dyn JournalHarness) {
     };
     assert!(matches!(audience("c"), Audience::Channel(_)));
     assert!(matches!(audience("u"), Audience::User(_)));
+}
+
+fn at(name: &str, paused: bool, per_minute: u32) -> NewBroadcast {
+    let control = Control { paused, per_minute: NonZeroU32::new(per_minute) };
+    NewBroadcast { control, ..broadcast(name) }
+}
+
+/// Paused, or at a limited rate: no worker sees it otherwise first.
+pub async fn a_broadcast_begins_as_fast_as_it_says(harness: &dyn JournalHarness) {
+    let (journal, other) = (harness.journal(), harness.another().await);
+    begin_this(journal, &at("slow", false, 12), 2).await;
+    let shares: Vec<_> = [take(journal).await, take(&*other).await]
+        .iter()
+        .map(|lease| (lease.control.paused, lease.control.per_minute.map(NonZeroU32::get)))
+        .collect();
+    assert_eq!(shares, [(false, Some(12)), (false, Some(6))]);
+
+    let paused = at("paused", true, u32::MAX);
+    begin_this(journal, &paused, 1).await;
+    idle(journal).await;
+    idle(&*other).await;
+    let on = Control { paused: false, ..paused.control };
+    other.control(&paused.id, on).await.expect("control");
+    assert_eq!(take(journal).await.control, on);
+}
+
+/// How fast it goes on is no part of a publication: it may have been changed meanwhile.
+pub async fn beginning_again_does_not_control(harness: &dyn JournalHarness) {
+    let journal = harness.journal();
+    begin_this(journal, &at("b", false, 12), 2).await;
+    for again in [at("b", true, 0), at("b", false, 60), broadcast("b")] {
+        assert_eq!(journal.begin(&again, &ranges(2)).await.expect("begin"), Begun::Known);
+    }
+    assert_eq!(take(journal).await.control, at("b", false, 12).control);
+    journal.control(&id("b"), Control::default()).await.expect("control");
+    assert_eq!(journal.begin(&at("b", false, 12), &ranges(2)).await.expect("begin"), Begun::Known);
+    assert_eq!(take(journal).await.control, Control::default());
 }

@@ -69,7 +69,7 @@ impl Broadcast {
     ) -> Self {
         let running = Running {
             new: Arc::new(new.clone()),
-            control: Control::default(),
+            control: new.control,
             ranges: ranges.iter().map(|range| RangeRow { range: *range, after: None, done: false }).collect(),
             free: (0..ranges.len()).collect(),
             open: ranges.len(),

@@ -17,10 +17,11 @@ use crate::store::sql::BroadcastColumns;
 const INSERT: &str = concat!(
     "WITH created AS (
         INSERT INTO webpush_channels.broadcasts (id, fingerprint, audience_kind, audience, payload, ttl,
-            urgency, urgency_rank, collapse_key, padding_kind, padding, send_within, created, fallback)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, ",
+            urgency, urgency_rank, collapse_key, padding_kind, padding, send_within, paused, per_minute, fallback,
+            created)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $16, $17, $18, ",
     now!(),
-    ", $16) ON CONFLICT (id) DO NOTHING RETURNING number
+    ") ON CONFLICT (id) DO NOTHING RETURNING number
     ), parts AS (
         INSERT INTO webpush_channels.ranges (broadcast, number, octets, done, tally)
         SELECT created.number, part.number, part.octets, part.number = 0, $14
@@ -66,6 +67,7 @@ async fn insert(
     let columns = BroadcastColumns::of(broadcast);
     let rank = broadcast.message.urgency() as i16;
     let octets: Vec<&[u8]> = ranges.iter().map(Range::as_bytes).collect();
+    let per_minute = broadcast.control.per_minute.map(|limit| i64::from(limit.get()));
     let created = row(
         tx,
         INSERT,
@@ -85,6 +87,8 @@ async fn insert(
             &octets,
             &Tallies::default().to_json(),
             &CHANNEL,
+            &broadcast.control.paused,
+            &per_minute,
             &columns.fallback,
         ],
     )

@@ -32,10 +32,13 @@ pub(super) fn begin(
 /// Pauses a broadcast, or limits its rate.
 pub(super) fn control(conn: &Connection, id: &BroadcastId, control: Control) -> Result<(), SqlError> {
     let number = rows::known_number(conn, id)?;
-    let per_minute = control.per_minute.map(|limit| i64::from(limit.get()));
     conn.prepare_cached("UPDATE broadcasts SET paused = ?2, per_minute = ?3 WHERE number = ?1")?
-        .execute(params![number, control.paused, per_minute])?;
+        .execute(params![number, control.paused, limit(control)])?;
     Ok(())
+}
+
+fn limit(control: Control) -> Option<i64> {
+    control.per_minute.map(|limit| i64::from(limit.get()))
 }
 
 fn fingerprint(conn: &Connection, id: &BroadcastId) -> Result<Option<Vec<u8>>, SqlError> {
@@ -47,8 +50,8 @@ fn insert(conn: &Connection, now: i64, broadcast: &NewBroadcast) -> Result<i64, 
     let columns = BroadcastColumns::of(broadcast);
     let mut statement = conn.prepare_cached(
         "INSERT INTO broadcasts (id, fingerprint, audience_kind, audience, payload, ttl, urgency, urgency_rank, \
-         collapse_key, padding_kind, padding, send_within, created, fallback) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+         collapse_key, padding_kind, padding, send_within, created, paused, per_minute, fallback) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     )?;
     Ok(statement.insert(params![
         columns.id,
@@ -64,6 +67,8 @@ fn insert(conn: &Connection, now: i64, broadcast: &NewBroadcast) -> Result<i64, 
         columns.padding,
         columns.send_within,
         now,
+        broadcast.control.paused,
+        limit(broadcast.control),
         columns.fallback,
     ])?)
 }
