@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_core::Stream;
 use futures_util::stream;
+use tracing::Instrument as _;
 
 mod broadcast;
 mod content;
@@ -166,7 +167,8 @@ impl Channels {
                 (None, Some((hub, publication))) => Box::new(Direct::new(hub, publication)),
                 (None, None) => return None,
             };
-            driver.next().await.map(|delivery| (delivery, (None, Some(driver))))
+            let span = driver.span();
+            driver.next().instrument(span).await.map(|delivery| (delivery, (None, Some(driver))))
         }))
     }
 
@@ -178,10 +180,13 @@ impl Channels {
     pub async fn publish(&self, publication: Publication) -> Result<Report, BroadcastError> {
         let id = publication.broadcast().id().cloned();
         let mut driver = Box::new(Direct::new(Arc::clone(&self.hub), publication));
-        let mut error = None;
-        while let Some(delivery) = driver.next().await {
-            error = delivery.err().or(error);
-        }
+        let (mut error, span) = (None, driver.span());
+        let all = async {
+            while let Some(delivery) = driver.next().await {
+                error = delivery.err().or(error.take());
+            }
+        };
+        all.instrument(span).await;
         let report = driver.report();
         tracing::info!(
             id = id.as_ref().map(tracing::field::display),
@@ -235,9 +240,12 @@ impl ChannelsBuilder {
     /// The hub. Starts the threads that encrypt; they end with its last clone.
     #[must_use]
     pub fn build(self) -> Channels {
-        let pool = EncryptionPool::new(self.limits.encryption_threads);
+        let meters = &self.sender.core().meters;
+        let pool = EncryptionPool::new(self.limits.encryption_threads, meters);
+        let counted = hook::Counted::new(self.removal_hook, meters);
         let gate = Gate::new(self.limits.in_flight);
-        let Self { store, sender, limits, removal_hook } = self;
+        let Self { store, sender, limits, .. } = self;
+        let removal_hook: Option<Arc<dyn RemovalHook>> = Some(Arc::new(counted));
         Channels { hub: Arc::new(Hub { store, sender, limits, pool, gate, removal_hook }) }
     }
 }

@@ -58,6 +58,7 @@
 //! | `reqwest` | | `ReqwestTransport`: through a client of the crate `reqwest`; implies `channel` |
 //! | `tower` | | `TowerTransport`: through any `tower::Service` over `http`; implies `channel` |
 //! | `limit` | | `RateLimited`: any transport, at a rate; implies `channel` |
+//! | `metrics` | | counters, gauges and histograms through the crate `metrics`; implies `channel` |
 //! | `testing` | | what tests need; implies `http-client` and `memory` |
 //! | `testing-browser` | | Mozilla's rules and Firefox's WebSocket in the push service; implies `testing` |
 //!
@@ -85,6 +86,7 @@ mod report;
 pub mod sender;
 pub mod store;
 mod subscription;
+mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod transport;

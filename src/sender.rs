@@ -2,14 +2,13 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::{Either, select};
 use http::{HeaderValue, Request};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 mod bucket;
 mod cancel;
@@ -36,17 +35,18 @@ use self::origin::{OriginState, Origins};
 pub(crate) use self::request::{Job, Prepared};
 pub(crate) use self::retry::later;
 pub(crate) use self::shares::Shares;
+use self::signing::Signing;
 pub(crate) use self::signing::Unsigned;
-use self::signing::{Signed, Signing};
 use self::trial::{Made, Settled, Step, Trial};
 use crate::engine::encryption::{Encryption, Encryptor};
 use crate::engine::response::{self, Classified};
 use crate::engine::vapid::{Keyring, Readiness, Token, Vapid};
 use crate::store::{Change, Coding, Entry};
+use crate::telemetry::{Meters, Service, Stopwatch};
 use crate::transport::{Transport, TransportError};
 use crate::{
-    Clock, EndpointPolicy, KeyId, Message, Origin, Outcome, ResponseDetail, SkipReason, Subscription,
-    SystemClock, Ttl, Vendor,
+    Clock, EndpointPolicy, KeyId, Message, Origin, Outcome, OutcomeKind, ResponseDetail, SkipReason,
+    Subscription, SystemClock, Ttl, Vendor,
 };
 
 /// Sends messages to single subscriptions, and is what channels send with.
@@ -91,14 +91,6 @@ pub struct Sent {
     pub changes: Vec<Change>,
 }
 
-/// What signs one request.
-struct Signature {
-    /// None: the key is at hand.
-    token: Option<Token>,
-    /// The next one is signed meanwhile.
-    next: Option<Signed>,
-}
-
 /// What all attempts share.
 pub(crate) struct Core {
     pub(crate) clock: Arc<dyn Clock>,
@@ -106,6 +98,7 @@ pub(crate) struct Core {
     encryptor: Arc<dyn Encryptor>,
     legacy_encryptor: Option<Arc<dyn Encryptor>>,
     pub(crate) keyrings: Keyrings,
+    pub(crate) meters: Meters,
     pub(crate) origins: Origins,
     pub(crate) policy: EndpointPolicy,
     pub(crate) retry: RetryPolicy,
@@ -128,31 +121,59 @@ impl Core {
         self.rng.lock().expect("no panic while drawing").f64()
     }
 
-    /// Sends a request, tells its origin that it was answered, and reads the answer.
+    /// Sends a request, tells its origin that it was answered, and reads the answer. `attempt`
+    /// counts from 1.
     pub(crate) async fn exchange(
         &self,
         origin: &OriginState,
         subscription: &Subscription,
         ttl: Ttl,
+        attempt: u8,
         request: Request<Bytes>,
     ) -> Result<Classified, TransportError> {
-        let answer = self.transport.send(request).await?;
-        origin.answered(Instant::now());
-        Ok(response::classify(subscription.endpoint(), ttl, &answer, self.clock.now()))
+        let span = tracing::trace_span!(
+            "delivery",
+            service = %subscription.endpoint().vendor(),
+            origin = %origin.origin(),
+            subscription = %subscription.id(),
+            attempt,
+            octets = request.body().len(),
+            status = tracing::field::Empty,
+            error = tracing::field::Empty,
+        );
+        let counted = origin.service().exchange();
+        match self.transport.send(request).instrument(span.clone()).await {
+            Ok(answer) => {
+                let status = answer.status().as_u16();
+                span.record("status", status);
+                counted.answered(status);
+                origin.answered(Instant::now());
+                Ok(response::classify(subscription.endpoint(), ttl, &answer, self.clock.now()))
+            }
+            Err(error) => {
+                let kind = error.kind().as_str();
+                span.record("error", kind);
+                counted.failed(kind);
+                Err(error)
+            }
+        }
     }
 
-    /// What signs a request to this origin, waiting for a signer where there is one.
-    async fn signature(&self, vapid: &Vapid, origin: &Origin) -> Result<Signature, Unsigned> {
+    /// The token of a request to this origin, waiting for a signer where there is one; none where the
+    /// key is at hand.
+    async fn token(&self, vapid: &Vapid, origin: &Origin) -> Result<Option<Token>, Unsigned> {
         let mut readiness = vapid.readiness(origin.as_str());
         if matches!(readiness, Readiness::Missing) {
-            self.signing.token(vapid, origin).await?;
+            self.signing.token(vapid, origin).0.await?;
             readiness = vapid.readiness(origin.as_str());
         }
         match readiness {
-            Readiness::OnDemand => Ok(Signature { token: None, next: None }),
+            Readiness::OnDemand => Ok(None),
             Readiness::Ready { token, ending } => {
-                let next = if ending { self.signing.next_token(vapid, origin) } else { None };
-                Ok(Signature { token: Some(token), next })
+                if ending {
+                    self.signing.next_token(vapid, origin);
+                }
+                Ok(Some(token))
             }
             // Others took its place in the cache at once.
             Readiness::Missing => Err(Unsigned { until: Instant::now() }),
@@ -268,6 +289,8 @@ impl Sender {
             Some(settled) => settled,
             None => self.attempts(to, message, &mut trial).await,
         };
+        let service = self.core.meters.of(to.subscription.endpoint().vendor());
+        tell(service, to.subscription, settled.outcome.kind(), trial.attempts);
         Sent {
             changes: settled.changes().into_iter().flatten().collect(),
             outcome: settled.outcome,
@@ -351,10 +374,10 @@ impl Sender {
         if let Some(stop) = origin.stopped(vapid.key_id(), Instant::now()) {
             return trial.settle_stopped(stop).into();
         }
-        let signature = core.signature(vapid, origin.origin()).await;
+        let token = core.token(vapid, origin.origin()).await;
         let now = Instant::now();
-        let Signature { token, next } = match signature {
-            Ok(signature) => signature,
+        let token = match token {
+            Ok(token) => token,
             Err(unsigned) => return trial.unsigned(core, &unsigned, now),
         };
         let Some(ttl) = trial.ttl_left(message.ttl(), now) else {
@@ -365,9 +388,11 @@ impl Sender {
         }
         let (token, content_type) = (token.as_ref(), core.content_type.as_ref());
         let job = Job { subscription, vapid, token, ttl, message, content_type, broadcast: None };
+        let watch = Stopwatch::start();
         let Ok(Prepared { request, generation }) = job.prepare(fitting.encryptor, &plaintext) else {
             return trial.engine_failed().into();
         };
+        core.meters.encrypted(1, watch);
         let body_len = request.body().len();
         // Some encryptors pad by a rule of their own.
         if !fitting.takes(body_len) {
@@ -378,21 +403,12 @@ impl Sender {
             return trial.settle(Outcome::TooLarge).into();
         }
         trial.begin(now);
-        let classified = beside(core.exchange(origin, subscription, ttl, request), next).await;
+        let classified = core.exchange(origin, subscription, ttl, trial.attempts, request).await;
         let (bound, has_topic) = (to.key, message.collapse_key().is_some());
         let keyring = &core.keyrings.current();
         let made =
             Made { vapid, keyring, bound, generation, has_topic, body_len, has_fallback, subscription };
         trial.judge(core, origin, &made, classified, Instant::now())
-    }
-}
-
-/// Does the second as long as the first takes.
-async fn beside<T>(first: impl Future<Output = T>, second: Option<Signed>) -> T {
-    let Some(second) = second else { return first.await };
-    match select(pin!(first), second).await {
-        Either::Left((done, _)) => done,
-        Either::Right((_, first)) => first.await,
     }
 }
 
@@ -426,6 +442,18 @@ impl<'a> Recipient<'a> {
         let fitted = fitting.choose(message.payload(), message);
         fitted.map(|fitted| (fitting, fitted)).ok_or_else(|| trial.settle(Outcome::TooLarge))
     }
+}
+
+/// Counts the outcome for one subscription, and tells whoever listens closely.
+pub(crate) fn tell(service: &Service, subscription: &Subscription, outcome: OutcomeKind, attempts: u8) {
+    service.delivered(outcome);
+    tracing::trace!(
+        service = %subscription.endpoint().vendor(),
+        subscription = %subscription.id(),
+        %outcome,
+        attempts,
+        "settled"
+    );
 }
 
 /// A [`Sender`] in the making. Everything has a default but the keys and the transport.
@@ -553,10 +581,11 @@ impl SenderBuilder {
         self
     }
 
-    /// The sender.
+    /// The sender. With the feature `metrics`, it counts with the recorder that is installed now.
     #[must_use]
     pub fn build(self) -> Sender {
         let rng = self.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        let meters = Meters::new();
         Sender {
             core: Arc::new(Core {
                 clock: self.clock,
@@ -564,7 +593,8 @@ impl SenderBuilder {
                 encryptor: self.encryptor,
                 legacy_encryptor: self.legacy_encryptor,
                 keyrings: Keyrings::new(self.keyring),
-                origins: Origins::new(self.per_origin, self.origin_rates),
+                origins: Origins::new(self.per_origin, self.origin_rates, &meters),
+                meters,
                 policy: self.policy,
                 retry: self.retry,
                 signing: Signing::new(),

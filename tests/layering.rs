@@ -24,7 +24,7 @@ const LAYERS: &[Layer] = &[
     Layer { number: 0, modules: &["address", "base64url", "clock", "id"], may_use: &[0] },
     Layer {
         number: 1,
-        modules: &["declarative", "message", "outcome", "report", "subscription"],
+        modules: &["declarative", "message", "outcome", "report", "subscription", "telemetry"],
         may_use: &[0, 1],
     },
     Layer { number: 2, modules: &["engine"], may_use: &[0, 1] },

@@ -8,6 +8,8 @@ mod durable;
 mod fallback;
 #[path = "payloads/legacy.rs"]
 mod legacy;
+#[path = "payloads/property.rs"]
+mod property;
 mod support;
 #[path = "payloads/tailored.rs"]
 mod tailored;

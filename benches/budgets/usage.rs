@@ -1,5 +1,7 @@
 //! What this process used, as Linux counts it.
 
+#![allow(dead_code, reason = "not every benchmark uses all of it")]
+
 use std::fs;
 use std::process::Command;
 use std::time::Duration;

@@ -259,6 +259,14 @@ impl Publication {
     }
 }
 
+/// What kind of audience it is, for spans: they name nobody.
+pub(super) const fn kind(audience: &Audience) -> &'static str {
+    match audience {
+        Audience::Channel(_) => "channel",
+        Audience::User(_) => "user",
+    }
+}
+
 /// The one final result for one subscription.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

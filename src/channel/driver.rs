@@ -44,8 +44,9 @@ use super::encryption::Unsent;
 use super::gate::Share;
 use super::{Delivery, Hub};
 use crate::sender::trial::{self, Settled, Step, Trial};
-use crate::sender::{Pace, Snapshot, later};
+use crate::sender::{self, Pace, Snapshot, later};
 use crate::store::Entry;
+use crate::telemetry::{Course, Mode};
 use crate::{BroadcastId, Message, Outcome, SkipReason};
 
 /// What is to be sent.
@@ -73,6 +74,7 @@ struct Driver<B> {
     encrypting: usize,
     /// Entries that boarded and have not come back.
     aloft: usize,
+    course: Course,
     flights: JoinSet<()>,
     arrivals: mpsc::UnboundedSender<Arrival>,
     /// Bounded by the places: what boarded holds one until it comes back.
@@ -88,7 +90,8 @@ struct Driver<B> {
 
 impl<B: Book> Driver<B> {
     fn new(hub: Arc<Hub>, Task { message, broadcast, tailoring, deadline }: Task, mut book: B) -> Self {
-        let deferred = if book.ledger().is_some() { usize::MAX } else { hub.limits.deferred };
+        let durable = book.ledger().is_some();
+        let deferred = if durable { usize::MAX } else { hub.limits.deferred };
         let core = hub.sender.core();
         let (arrivals, arrived) = mpsc::unbounded_channel();
         Self {
@@ -102,6 +105,7 @@ impl<B: Book> Driver<B> {
             window: Window::new(&hub.limits, deferred),
             encrypting: 0,
             aloft: 0,
+            course: Course::begin(&core.meters, if durable { Mode::Durable } else { Mode::Direct }),
             flights: JoinSet::new(),
             arrivals,
             arrived,
@@ -126,6 +130,7 @@ impl<B: Book> Driver<B> {
         while self.flights.try_join_next().is_some() {}
         self.tick(now);
         self.pump(now);
+        self.course.deferred(self.window.deferred());
     }
 
     /// Limits the rate of first attempts, or no more.
@@ -268,6 +273,7 @@ impl<B: Book> Driver<B> {
         let origin = self.queues.origin(job.queue);
         self.queues.leave(job.queue);
         let elapsed = job.trial.first.map(|first| now.duration_since(first)).unwrap_or_default();
+        sender::tell(origin.service(), &job.entry.subscription, settled.outcome.kind(), job.trial.attempts);
         let changes = settled.changes();
         let detail = settled.detail.map(|detail| *detail);
         let delivery = Delivery::new(job.entry, settled.outcome, detail, job.trial.attempts, elapsed);
@@ -277,6 +283,8 @@ impl<B: Book> Driver<B> {
     fn settle_unsent(&mut self, entry: Entry, trial: &Trial, slip: Slip, settled: Settled, now: Instant) {
         let origin = entry.subscription.endpoint().origin();
         let elapsed = trial.first.map(|first| now.duration_since(first)).unwrap_or_default();
+        let service = self.hub.sender.core().meters.of(entry.subscription.endpoint().vendor());
+        sender::tell(service, &entry.subscription, settled.outcome.kind(), trial.attempts);
         let changes = settled.changes();
         let delivery = Delivery::new(entry, settled.outcome, None, trial.attempts, elapsed);
         self.book.settle(slip, delivery, &origin, changes);

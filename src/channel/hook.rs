@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use crate::store::EntryRef;
+use crate::telemetry::Meters;
 use crate::{Counts, Origin};
 
 /// Sees every batch of removals before the store does, and may withhold it: the place for a
@@ -57,4 +58,26 @@ pub enum Review {
     Apply,
     /// They stay; the report counts them as withheld.
     Withhold,
+}
+
+/// Counts what is reviewed. Without a hook everything is applied.
+#[derive(Debug)]
+pub(super) struct Counted {
+    hook: Option<Arc<dyn RemovalHook>>,
+    meters: Meters,
+}
+
+impl Counted {
+    pub(super) fn new(hook: Option<Arc<dyn RemovalHook>>, meters: &Meters) -> Self {
+        Self { hook, meters: meters.clone() }
+    }
+}
+
+impl RemovalHook for Counted {
+    fn review(&self, removals: &Removals<'_>) -> Review {
+        let review = self.hook.as_ref().map_or(Review::Apply, |hook| hook.review(removals));
+        let service = self.meters.of(removals.origin.vendor());
+        service.removals(removals.entries.len(), review == Review::Withhold);
+        review
+    }
 }

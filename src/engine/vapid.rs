@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use crate::clock::{Clock, SystemClock, unix_seconds};
+use crate::telemetry::Signed;
 use crate::{KeyId, Origin, PublicKey, SubscriptionId};
 
 mod cache;
@@ -70,6 +71,7 @@ struct Identity {
     topic_key: TopicKey,
     public_key: PublicKey,
     application_server_key: String,
+    signed: Signed,
 }
 
 enum Key {
@@ -92,7 +94,8 @@ pub(crate) enum Readiness {
 }
 
 impl Vapid {
-    /// With a key at hand, by the system's clock, keeping 1024 tokens.
+    /// With a key at hand, by the system's clock, keeping 1024 tokens. With the feature
+    /// `metrics`, it counts what it signs with the recorder that is installed now.
     #[must_use]
     pub fn new(key: VapidKey, contact: Contact) -> Self {
         let (public_key, topic_key) = (key.public().clone(), TopicKey::of(&key));
@@ -109,7 +112,8 @@ impl Vapid {
     fn of_key(key: Key, public_key: PublicKey, topic_key: TopicKey, contact: Contact) -> Self {
         let id = KeyId::of_public_key(public_key.as_bytes());
         let application_server_key = public_key.to_base64url();
-        let identity = Identity { key, id, contact, topic_key, public_key, application_server_key };
+        let signed = Signed::new();
+        let identity = Identity { key, id, contact, topic_key, public_key, application_server_key, signed };
         Self::of(Arc::new(identity), Arc::new(SystemClock), CACHE_CAPACITY)
     }
 
@@ -301,6 +305,7 @@ impl Identity {
     }
 
     fn complete(&self, unsigned: String, signature: &[u8; 64], term: Term) -> Token {
+        self.signed.count();
         let jwt = token::signed(unsigned, signature);
         let header = token::authorization(&jwt, &self.application_server_key);
         Token { header, generation: term.generation }

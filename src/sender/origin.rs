@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::meter::{Meter, OriginRates};
 use super::{Shares, later};
+use crate::telemetry::{Meters, Service};
 use crate::{Endpoint, KeyId, Origin, SubscriptionId};
 
 /// Origins come from endpoints that strangers chose: the table is bounded (S-31).
@@ -38,13 +39,14 @@ pub(crate) struct Origins {
     table: Mutex<LruCache<Origin, Arc<OriginState>>>,
     limit: usize,
     rates: OriginRates,
+    meters: Meters,
 }
 
 impl Origins {
     /// A table in which each origin takes at most `limit` requests at once, at these rates.
-    pub(crate) fn new(limit: usize, rates: OriginRates) -> Self {
+    pub(crate) fn new(limit: usize, rates: OriginRates, meters: &Meters) -> Self {
         let capacity = const { NonZeroUsize::new(MAX_ORIGINS).expect("not zero") };
-        Self { table: Mutex::new(LruCache::new(capacity)), limit, rates }
+        Self { table: Mutex::new(LruCache::new(capacity)), limit, rates, meters: meters.clone() }
     }
 
     pub(crate) fn of(&self, endpoint: &Endpoint) -> Arc<OriginState> {
@@ -52,8 +54,9 @@ impl Origins {
         if let Some(state) = table.get(endpoint.origin_str()) {
             return Arc::clone(state);
         }
-        let meter = self.rates.meter(endpoint.vendor());
-        let state = Arc::new(OriginState::new(endpoint.origin(), self.limit, meter));
+        let vendor = endpoint.vendor();
+        let (meter, service) = (self.rates.meter(vendor), self.meters.of(vendor).clone());
+        let state = Arc::new(OriginState::new(endpoint.origin(), service, self.limit, meter));
         table.put(state.origin().clone(), Arc::clone(&state));
         state
     }
@@ -85,6 +88,7 @@ pub(crate) struct OriginState {
     origin: Origin,
     /// Where its rate is limited.
     meter: Option<Arc<Meter>>,
+    service: Service,
     inner: Mutex<Inner>,
 }
 
@@ -108,10 +112,11 @@ struct Inner {
 }
 
 impl OriginState {
-    fn new(origin: Origin, limit: usize, meter: Option<Arc<Meter>>) -> Self {
+    fn new(origin: Origin, service: Service, limit: usize, meter: Option<Arc<Meter>>) -> Self {
         Self {
             origin,
             meter,
+            service,
             inner: Mutex::new(Inner {
                 limit,
                 allowance: limit.min(FIRST_ALLOWANCE),
@@ -134,6 +139,11 @@ impl OriginState {
     /// Its meter, where its rate is limited.
     pub(crate) fn meter(&self) -> Option<&Meter> {
         self.meter.as_deref()
+    }
+
+    /// What its part is counted with.
+    pub(crate) const fn service(&self) -> &Service {
+        &self.service
     }
 
     /// One more broadcast has messages for it.
@@ -389,11 +399,8 @@ mod tests {
     }
 
     fn origin() -> Arc<OriginState> {
-        Arc::new(OriginState::new(
-            "https://push.example.net/x".parse::<Endpoint>().unwrap().origin(),
-            1024,
-            None,
-        ))
+        Origins::new(1024, OriginRates::default(), &Meters::new())
+            .of(&"https://push.example.net/x".parse().unwrap())
     }
 
     #[tokio::test(start_paused = true)]
@@ -471,7 +478,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_table_is_bounded() {
-        let origins = Origins::new(8, OriginRates::default());
+        let origins = Origins::new(8, OriginRates::default(), &Meters::new());
         for i in 0..10_000 {
             origins.of(&format!("https://h{i}.example.net/x").parse().unwrap());
         }

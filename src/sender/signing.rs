@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Shared, WeakShared, ready};
+use futures_util::future::{BoxFuture, Shared, ready};
 use lru::LruCache;
 use tokio::time::{Instant, timeout};
 
@@ -22,7 +22,7 @@ const MAX_REST: Duration = Duration::from_secs(60);
 /// Origins come from endpoints that strangers chose: the table is bounded.
 const CAPACITY: usize = 4096;
 
-/// What all that wait for one signature have in common. It goes on while one of them is there.
+/// What all that wait for one signature have in common.
 pub(crate) type Signed = Shared<Answer>;
 
 type Answer = BoxFuture<'static, Result<(), Unsigned>>;
@@ -37,13 +37,15 @@ pub(crate) struct Unsigned {
 /// What a question is about. The last: whether the token is for the time after the present one's.
 type About = (KeyId, Origin, bool);
 
-/// The questions to signers.
+/// The questions to signers. Each is a task of its own that ends within 30 seconds, whoever waits:
+/// what a lease had to put off finds the token there, and nobody has to ask again.
 #[derive(Clone)]
 pub(crate) struct Signing(Arc<Mutex<LruCache<About, Asked>>>);
 
 #[derive(Default)]
 struct Asked {
-    running: Option<WeakShared<Answer>>,
+    /// And since when.
+    running: Option<(Signed, Instant)>,
     failures: u8,
     /// Until when the last failure is the answer.
     rest: Option<Instant>,
@@ -54,34 +56,42 @@ impl Signing {
         Self(Arc::new(Mutex::new(LruCache::unbounded())))
     }
 
-    /// Waits until there is a token for this key and origin.
-    pub(crate) fn token(&self, vapid: &Vapid, origin: &Origin) -> Signed {
-        self.ask(vapid, origin, false).unwrap_or_else(|known| known)
+    /// Waits until there is a token for this key and origin. Also returns since when somebody waits.
+    pub(crate) fn token(&self, vapid: &Vapid, origin: &Origin) -> (Signed, Instant) {
+        self.ask(vapid, origin, false)
     }
 
-    /// Has one signed for the time after the present one's, unless that is being done, or failed a
-    /// moment ago.
-    pub(crate) fn next_token(&self, vapid: &Vapid, origin: &Origin) -> Option<Signed> {
-        self.ask(vapid, origin, true).ok()
+    /// Has one signed for the time after the present one's. Nobody waits for it.
+    pub(crate) fn next_token(&self, vapid: &Vapid, origin: &Origin) {
+        drop(self.ask(vapid, origin, true));
     }
 
-    /// A new question, or the one that is asked already.
-    fn ask(&self, vapid: &Vapid, origin: &Origin, next: bool) -> Result<Signed, Signed> {
+    fn ask(&self, vapid: &Vapid, origin: &Origin, next: bool) -> (Signed, Instant) {
         let about = (vapid.key_id(), origin.clone(), next);
         let mut table = self.lock();
         if table.len() == CAPACITY && !table.contains(&about) {
             table.pop_lru();
         }
         let asked = table.get_or_insert_mut(about.clone(), Asked::default);
-        if let Some(running) = asked.running.as_ref().and_then(WeakShared::upgrade) {
-            return Err(running);
+        if let Some(running) = &asked.running {
+            return running.clone();
         }
-        if let Some(until) = asked.rest.filter(|until| *until > Instant::now()) {
-            return Err(ready(Err(Unsigned { until })).boxed().shared());
+        let now = Instant::now();
+        if let Some(until) = asked.rest.filter(|until| *until > now) {
+            return (ready(Err(Unsigned { until })).boxed().shared(), now);
         }
-        let signed = self.clone().question(vapid.clone(), about).boxed().shared();
-        asked.running = signed.downgrade();
-        Ok(signed)
+        let task = tokio::spawn(self.clone().question(vapid.clone(), about.clone()));
+        let signing = self.clone();
+        let signed = async move {
+            match task.await {
+                Ok(answer) => answer,
+                // Its runtime has ended, and another one may go on.
+                Err(_) => Err(signing.forget(&about)),
+            }
+        };
+        let signed = signed.boxed().shared();
+        asked.running = Some((signed.clone(), now));
+        (signed, now)
     }
 
     async fn question(self, vapid: Vapid, about: About) -> Result<(), Unsigned> {
@@ -100,6 +110,11 @@ impl Signing {
             Err(error) => return Err(self.failed(about, &error)),
         }
         Ok(())
+    }
+
+    fn forget(&self, about: &About) -> Unsigned {
+        drop(self.lock().pop(about));
+        Unsigned { until: Instant::now() }
     }
 
     fn failed(&self, about: About, error: &SignError) -> Unsigned {

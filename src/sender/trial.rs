@@ -10,6 +10,7 @@ use crate::engine::response::{Classified, Verdict};
 use crate::engine::vapid::{Keyring, Renewal, Vapid};
 use crate::store::Change;
 use crate::store::journal::Tried;
+use crate::telemetry::{Halt, Pause};
 use crate::transport::{Processed, TransportError, TransportErrorKind};
 use crate::{KeyId, LastFailure, Outcome, Refusal, ResponseDetail, SkipReason, Subscription, Ttl};
 
@@ -199,7 +200,7 @@ impl Trial {
         result: Result<Classified, TransportError>,
         now: Instant,
     ) -> Step {
-        match result {
+        let step = match result {
             Ok(classified) => {
                 self.last = Some(LastFailure::Status(classified.detail.status));
                 self.detail = None;
@@ -212,7 +213,11 @@ impl Trial {
                 self.judge_verdict(core, origin, made, classified.verdict, now)
             }
             Err(error) => self.judge_error(core, origin, made, &error, now),
+        };
+        if matches!(step, Step::Again(_)) {
+            origin.service().retried();
         }
+        step
     }
 
     /// The message could not be encrypted or signed: ours to repair, and the same next time.
@@ -287,6 +292,7 @@ impl Trial {
             }
             Verdict::SenderBlocked => {
                 if origin.stop(made.vapid.key_id(), Stop::Blocked, now) {
+                    origin.service().stopped(Halt::Blocked);
                     tracing::error!(origin = %origin.origin(), "the push service refuses this sender: nothing more is sent to it for an hour");
                 }
                 self.settle(Outcome::SenderBlocked).into()
@@ -306,6 +312,7 @@ impl Trial {
             return Step::Again(Duration::ZERO);
         }
         if origin.refused(made.vapid.key_id(), made.subscription.id(), now) {
+            origin.service().stopped(Halt::Auth);
             tracing::error!(
                 origin = %origin.origin(),
                 detail = self.detail.as_ref().map(tracing::field::display),
@@ -350,6 +357,7 @@ impl Trial {
         if let Step::Again(wait) = step
             && origin.slow_down(made.subscription.id(), wait, now)
         {
+            origin.service().paused(Pause::Asked);
             tracing::warn!(origin = %origin.origin(), seconds = wait.as_secs(), "the push service asks to slow down: it is paused");
         }
         step
@@ -375,6 +383,7 @@ impl Trial {
             TransportErrorKind::Busy => {}
             _ => {
                 if let Some(pause) = origin.failed(now, core.retry.base) {
+                    origin.service().paused(Pause::Broken);
                     tracing::warn!(origin = %origin.origin(), seconds = pause.as_secs(), error = %error, "the push service fails: it is paused");
                 }
             }

@@ -109,13 +109,18 @@ impl Endpoint {
     }
 
     fn authority(&self) -> (&str, Option<u16>) {
-        // Called several times for each push: no search for what parsing wrote.
-        let scheme = if self.is_https() { "https://" } else { "http://" };
-        let authority = &self.origin_str()[scheme.len()..];
-        match authority.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
-            _ => (authority, None),
-        }
+        split_authority(self.origin_str())
+    }
+}
+
+/// The host and the port that an origin writes.
+fn split_authority(origin: &str) -> (&str, Option<u16>) {
+    // Called several times for each push: no search for what parsing wrote.
+    let scheme = if origin.starts_with("https:") { "https://" } else { "http://" };
+    let authority = &origin[scheme.len()..];
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
+        _ => (authority, None),
     }
 }
 
@@ -183,6 +188,12 @@ impl Origin {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Which push service it is.
+    #[must_use]
+    pub fn vendor(&self) -> Vendor {
+        Vendor::of_host(split_authority(&self.0).0)
     }
 }
 

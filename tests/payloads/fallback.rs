@@ -7,7 +7,7 @@ use webpush_channels::engine::encryption::{Encoded, EncryptError, Encryptor, Pla
 use webpush_channels::engine::vapid::Keyring;
 use webpush_channels::sender::Sender;
 use webpush_channels::store::{Change, SubscriptionStore as _};
-use webpush_channels::{Outcome, OutcomeKind, Padding, Payload, SubscriptionKeys};
+use webpush_channels::{Message, Outcome, OutcomeKind, Padding, Payload, SubscriptionKeys, Ttl};
 
 use super::support::{self, Double, Plain, Seen, answer, at, limits, sender, status, store, subscription};
 use super::{SECOND, counted, durable, encrypting, entry, message, octets, opened, publish};
@@ -22,7 +22,7 @@ fn takes(most: usize) -> Double {
     Double::new(move |seen, _| status(if seen.body.len() > most { 413 } else { 201 }))
 }
 
-fn with_fallback() -> webpush_channels::Message {
+fn with_fallback() -> Message {
     message(octets(LONG)).with_fallback(octets(SHORT))
 }
 
@@ -123,6 +123,16 @@ async fn a_fallback_that_has_to_wait_is_not_forgotten() {
         assert!(seen[2].at - seen[1].at >= 30 * SECOND);
         assert_eq!(entry(&journal.store, 0).await.payload_limit, Some(3327), "stored: {stored}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_not_kept_falls_back_too() {
+    let (store, transport) = (store(at("push.example.net", 1)).await, takes(2847));
+    let now_or_never = Message::new(octets(LONG), Ttl::ZERO).with_fallback(octets(SHORT));
+    let report = publish(&encrypting(&store, &transport), now_or_never).await;
+    counted(&report, &[(OutcomeKind::Accepted, 1)]);
+    assert_both(&transport.seen());
+    assert!(transport.seen().iter().all(|seen| seen.ttl == "0"));
 }
 
 // --- what is remembered

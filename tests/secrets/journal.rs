@@ -80,6 +80,10 @@ async fn format_worker(world: &World, shown: &mut Shown<'_>) {
     let other = Message::new(Payload::new("another").unwrap(), Ttl::hours(1));
     let conflict: EnqueueError = durable.enqueue(publication(other)).await.unwrap_err();
     shown.error(&conflict);
+    let payload = world.payload.clone();
+    let tailored = Broadcast::new(world.message()).with_payloads(move |_| Some(payload.clone()));
+    let unstorable = durable.enqueue(Publication::new(Audience::User(user()), tailored)).await.unwrap_err();
+    shown.error(&unstorable);
     let sender = Sender::builder(world.vapid.clone(), StubTransport::new()).build();
     let channels = Channels::new(Arc::clone(&store), sender);
     let builder: WorkerBuilder = Worker::builder(channels, store);

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::{Response, StatusCode};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::FmtSpan;
 use webpush_channels::channel::{Broadcast, Channels, DurableChannel, Publication, Worker};
 use webpush_channels::sender::{RetryPolicy, Sender};
 use webpush_channels::store::{Audience, MemoryStore};
@@ -54,6 +55,8 @@ async fn nothing_that_is_logged_shows_a_secret() {
     // For all threads: those that encrypt and resolve log too.
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
+        // So that the fields are shown of spans in which nothing happens, too.
+        .with_span_events(FmtSpan::NEW | FmtSpan::CLOSE)
         .with_ansi(false)
         .with_writer(log.clone())
         .try_init()
@@ -66,11 +69,19 @@ async fn nothing_that_is_logged_shows_a_secret() {
     tracing::trace!("the end of the log");
 
     let log = log.text();
-    for line in
-        ["broadcast ended", "a lease is done", "TRACE h2::", "DEBUG webpush_channels::", "the end of the log"]
-    {
+    let events = [
+        "broadcast ended",
+        "a lease is done",
+        "settled",
+        "TRACE h2::",
+        "DEBUG webpush_channels::",
+        "the end of the log",
+    ];
+    let spans = ["broadcast{", "lease{", "page{", "batch{", "checkpoint{", "delivery{"];
+    for line in events.into_iter().chain(spans) {
         assert!(log.contains(line), "{line:?} is not logged");
     }
+    assert!(!log.contains(user().as_str()), "a user is named");
     let leaks: Vec<_> = log
         .lines()
         .filter_map(|line| {

@@ -22,7 +22,7 @@ use webpush_channels::testing::{Answer, PushService, StubReply, StubRequest, Stu
 use webpush_channels::transport::HyperTransport;
 use webpush_channels::{
     AddressPolicy, Clock as _, Endpoint, EndpointPolicy, Failure, LastFailure, OriginLabel, Outcome, Padding,
-    ReceiptUrl, Refusal, Report, SkipReason, Ttl,
+    ReceiptUrl, Refusal, Report, SkipReason, SubscriptionId, Ttl,
 };
 
 use crate::journal::format_journal;
@@ -272,13 +272,15 @@ async fn over_sockets(world: &World, shown: &mut Shown<'_>) {
     shown.debug(&channels.channel(&"news".parse().unwrap()).name());
     shown.debug(&channels.channel(&"news".parse().unwrap()));
     let (progress, controls) = (Progress::default(), Controls::default());
-    let publication = Publication::new(
-        Audience::User(user()),
-        Broadcast::new(world.message())
-            .with_id(broadcast())
-            .with_progress(&progress)
-            .with_controls(&controls),
-    );
+    let payload = world.payload.clone();
+    let tailored = Broadcast::new(world.message().with_fallback(world.payload.clone()))
+        .with_id(broadcast())
+        .with_progress(&progress)
+        .with_controls(&controls)
+        .with_payloads(move |_| Some(payload.clone()))
+        .with_filter(|_| true)
+        .except(SubscriptionId::from_bytes([7; 32]));
+    let publication = Publication::new(Audience::User(user()), tailored);
     shown.debug(&publication);
     shown.debug(publication.broadcast());
     service.script(&subscription, [refusal(&quote)]);

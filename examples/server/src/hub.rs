@@ -15,7 +15,6 @@ use webpush_channels::transport::HyperTransport;
 use webpush_channels::{AddressPolicy, EndpointPolicy};
 
 use crate::StartError;
-use crate::metrics::{CountPrunes, Metered, Pushes};
 use crate::settings::{Database, Sending, Settings};
 
 /// Whom push services may turn to where the operator named nobody. It is true, and of little use to them.
@@ -54,17 +53,15 @@ pub(crate) fn channels(
     settings: &Settings,
     key: VapidKey,
     journal: &Arc<dyn Journal>,
-    pushes: &Arc<Pushes>,
 ) -> Result<Channels, StartError> {
     let vapid = Vapid::new(key, contact(settings)?);
-    let transport = Metered::new(transport(&settings.sending)?, Arc::clone(pushes));
+    let transport = transport(&settings.sending)?;
     let sender = Sender::builder(vapid, transport).policy(policy(&settings.sending)).build();
     let mut limits = Limits::default();
     if let Some(requests) = settings.sending.in_flight {
         limits = limits.with_in_flight(requests);
     }
-    let hook = CountPrunes(Arc::clone(pushes));
-    Ok(Channels::builder(Arc::clone(journal), sender).limits(limits).removal_hook(hook).build())
+    Ok(Channels::builder(Arc::clone(journal), sender).limits(limits).build())
 }
 
 fn contact(settings: &Settings) -> Result<Contact, StartError> {

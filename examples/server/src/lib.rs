@@ -82,7 +82,7 @@ impl Service {
         let application_server_key = key.application_server_key();
         let journal = hub::open(&settings).await?;
         let metrics = Metrics::new(settings.metrics);
-        let channels = hub::channels(&settings, key, &journal, metrics.pushes())?;
+        let channels = metrics.counting(|| hub::channels(&settings, key, &journal))?;
         let listener = TcpListener::bind(settings.listen).await.map_err(StartError::Listen)?;
         let address = listener.local_addr().map_err(StartError::Listen)?;
 

@@ -1,7 +1,6 @@
 //! What is counted, for Prometheus. Each service has a registry of its own, and no label holds a word that a stranger
 //! chose: the series are bounded by the routes, the browser vendors and the words below.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::StatusCode;
@@ -11,12 +10,10 @@ use webpush_channels::store::journal::Journal;
 
 mod broadcasts;
 mod http;
-mod pushes;
 mod registry;
 
 use self::broadcasts::Broadcasts;
 pub(crate) use self::http::{observe, observe_publication};
-pub(crate) use self::pushes::{CountPrunes, Metered, Pushes};
 use self::registry::Registry;
 
 /// How often what was measured is put into buckets. It takes memory until then.
@@ -25,20 +22,18 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// Everything that one service counts.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    registry: Arc<Registry>,
+    registry: Registry,
     connections: Gauge,
     broadcasts: Broadcasts,
-    pushes: Arc<Pushes>,
 }
 
 impl Metrics {
     /// Those of a service that has `/metrics`, or none.
     pub(crate) fn new(enabled: bool) -> Self {
-        let registry = Arc::new(if enabled { Registry::new() } else { Registry::none() });
+        let registry = if enabled { Registry::new() } else { Registry::none() };
         Self {
             connections: registry.gauge(registry::CONNECTIONS, &[]),
             broadcasts: Broadcasts::new(&registry),
-            pushes: Arc::new(Pushes::new(&registry)),
             registry,
         }
     }
@@ -67,9 +62,9 @@ impl Metrics {
         Open::new(self.connections.clone())
     }
 
-    /// What pushes are counted with.
-    pub(crate) const fn pushes(&self) -> &Arc<Pushes> {
-        &self.pushes
+    /// What is made inside counts here: the library's senders and keys.
+    pub(crate) fn counting<T>(&self, make: impl FnOnce() -> T) -> T {
+        self.registry.counting(make)
     }
 
     /// How a POST to a channel ended. A repeat under the same key is accepted, too.

@@ -31,7 +31,8 @@ async fn scrape(world: &World) -> Series {
 
 fn series(line: &str) -> (String, f64) {
     let (name, value) = line.rsplit_once(' ').unwrap();
-    let name = name.strip_prefix("webpush_channels_").unwrap_or_else(|| panic!("{line}"));
+    assert!(name.starts_with("webpush_"), "{line}");
+    let name = name.strip_prefix("webpush_channels_").unwrap_or(name);
     (name.to_owned(), value.parse().unwrap())
 }
 
@@ -80,15 +81,18 @@ async fn pushes_are_counted_by_what_became_of_them() {
     // The dead one is tried again later, and holds nobody up.
     until("everybody else has an outcome", async || report(&*store, &id).await.counts.total() == 6).await;
     let series = scrape(&world).await;
-    is(&series, r#"push_responses_total{service="other",status="2xx"}"#, 4.0);
-    is(&series, r#"push_responses_total{service="other",status="4xx"}"#, 2.0);
-    is(&series, r#"push_responses_total{service="fcm",status="2xx"}"#, 0.0);
-    is(&series, r#"push_duration_seconds_count{service="other"}"#, 6.0);
-    is(&series, r#"subscriptions_pruned_total{service="other"}"#, 1.0);
-    is(&series, r#"pushes_in_flight{service="other"}"#, 0.0);
+    is(&series, r#"webpush_deliveries_total{service="other",outcome="accepted"}"#, 4.0);
+    is(&series, r#"webpush_requests_total{service="other",result="2xx"}"#, 4.0);
+    is(&series, r#"webpush_requests_total{service="other",result="4xx"}"#, 2.0);
+    is(&series, r#"webpush_requests_total{service="fcm",result="2xx"}"#, 0.0);
+    is(&series, r#"webpush_exchange_seconds_count{service="other"}"#, 6.0);
+    is(&series, r#"webpush_removals_total{service="other",review="applied"}"#, 1.0);
+    is(&series, r#"webpush_in_flight{service="other"}"#, 0.0);
+    assert!(series["webpush_tokens_signed_total"] >= 1.0);
+    assert!(series[r#"webpush_encryption_seconds_bucket{le="0.01"}"#] >= 1.0);
     is(&series, "broadcasts_running", 1.0);
     is(&series, "deliveries_pending", 1.0);
-    assert!(series[r#"push_failures_total{service="other",kind="connect"}"#] >= 1.0);
+    assert!(series[r#"webpush_requests_total{service="other",result="connect"}"#] >= 1.0);
     world.service.shutdown().await.unwrap();
 }
 
@@ -103,9 +107,9 @@ async fn a_broadcast_that_runs_is_seen() {
     world.push.wait_for(|counters| counters.in_flight == 3).await;
     let series = scrape(&world).await;
     is(&series, "broadcasts_running", 1.0);
-    is(&series, r#"pushes_in_flight{service="other"}"#, 3.0);
+    is(&series, r#"webpush_in_flight{service="other"}"#, 3.0);
     until("it ends", async || report(&*store, &id).await.state == BroadcastState::Finished).await;
-    is(&scrape(&world).await, r#"pushes_in_flight{service="other"}"#, 0.0);
+    is(&scrape(&world).await, r#"webpush_in_flight{service="other"}"#, 0.0);
 }
 
 #[tokio::test]
@@ -153,9 +157,15 @@ async fn the_manual_has_every_name() {
     for name in names {
         assert!(told.contains(name), "docs/service.md lacks {name}");
     }
+    let operations = include_str!("../../../docs/operations.md");
+    let names = text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next());
+    let library: Vec<_> = names.filter(|name| !name.starts_with("webpush_channels_")).collect();
+    assert!(library.len() > 10, "{library:?}");
+    for name in library {
+        assert!(operations.contains(&format!("| `{name}` |")), "docs/operations.md lacks {name}");
+    }
     // Those that count what has not happened yet show nothing yet.
-    let later =
-        ["http_request_duration_seconds", "http_requests_total", "publications_total", "push_failures_total"];
+    let later = ["http_request_duration_seconds", "http_requests_total", "publications_total"];
     for name in told {
         let is_shown = text.contains(&format!("# HELP webpush_channels_{name} "));
         assert!(
@@ -175,7 +185,11 @@ fn allowed(label: &str, value: &str) -> bool {
         "status" => ["1xx", "2xx", "3xx", "4xx", "5xx"].contains(&value),
         "service" => SERVICES.contains(&value),
         "le" => value == "+Inf" || value.parse::<f64>().is_ok(),
-        "kind" | "result" | "change" => value.chars().all(|c| matches!(c, 'a'..='z' | '_' | ' ')),
+        "cause" | "change" | "end" | "mode" | "outcome" | "review" => {
+            value.chars().all(|c| matches!(c, 'a'..='z' | '_'))
+        }
+        // A class of status, or why there is none.
+        "result" => value.chars().all(|c| matches!(c, 'a'..='z' | '1'..='5' | '_' | ' ')),
         _ => false,
     }
 }
@@ -210,8 +224,10 @@ async fn strangers_make_no_series() {
         }
         enqueue(&store).await;
         world.push.wait_for(|counters| counters.accepted > round).await;
-        let failed = r#"push_failures_total{service="other",kind="connect"}"#;
-        until("a dead one is tried", async || scrape(&world).await.contains_key(failed)).await;
+        let failed = r#"webpush_requests_total{service="other",result="connect"}"#;
+        until("a dead one is tried", async || scrape(&world).await[failed] >= 1.0).await;
+        let written = "webpush_checkpoint_seconds_count";
+        until("it is written down", async || scrape(&world).await.contains_key(written)).await;
         let now: BTreeSet<String> = scrape(&world).await.into_keys().collect();
         if round == 0 {
             before = now;

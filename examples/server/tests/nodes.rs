@@ -72,7 +72,7 @@ impl World {
 /// Messages that this server's push services accepted.
 async fn accepted(server: &Server) -> u64 {
     let text = reqwest::get(format!("{}/metrics", server.base)).await.unwrap().text().await.unwrap();
-    let name = r#"webpush_channels_push_responses_total{service="other",status="2xx"} "#;
+    let name = r#"webpush_requests_total{service="other",result="2xx"} "#;
     text.lines().find_map(|line| line.strip_prefix(name)).unwrap().parse().unwrap()
 }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, OptionFuture};
 use tokio::time::{Instant, sleep_until};
+use tracing::Span;
 
+use super::super::broadcast::kind;
 use super::super::controls::{Course, Steering};
 use super::super::{BroadcastError, Delivery, Hub, Publication, Tally};
 use super::book::{Book, Slip};
@@ -25,6 +27,7 @@ use crate::{BroadcastState, Origin, Report};
 /// that stops polling stops new requests and loses none in flight.
 pub(in crate::channel) struct Direct {
     driver: Driver<Account>,
+    span: Span,
     scan: Scan,
     counting: OptionFuture<BoxFuture<'static, Result<u64, StoreError>>>,
     steering: Steering,
@@ -60,6 +63,12 @@ impl Book for Account {
 impl Direct {
     pub(in crate::channel) fn new(hub: Arc<Hub>, publication: Publication) -> Self {
         let (audience, broadcast) = publication.into_parts();
+        let outer = tracing::info_span!(
+            "broadcast",
+            id = broadcast.id().map(tracing::field::display),
+            audience = kind(&audience),
+            send_within = broadcast.send_within().as_secs(),
+        );
         let tally = Tally::new(broadcast.progress().cloned());
         let (progress, steering) = (broadcast.progress(), broadcast.steering());
         let counts = progress.is_some() || steering.needs_count();
@@ -74,7 +83,8 @@ impl Direct {
         let changes = Changes::new(Arc::clone(&hub.store), hub.removal_hook.clone());
         let account = Account { changes, tally, out: VecDeque::new() };
         let mut direct = Self {
-            driver: Driver::new(hub, task, account),
+            driver: outer.in_scope(|| Driver::new(hub, task, account)),
+            span: outer,
             scan,
             counting: counting.into(),
             steering,
@@ -84,6 +94,11 @@ impl Direct {
         };
         direct.steer(Instant::now());
         direct
+    }
+
+    /// What all of it happens in, for whoever listens.
+    pub(in crate::channel) fn span(&self) -> Span {
+        self.span.clone()
     }
 
     /// The next delivery; none at the end.
@@ -230,6 +245,7 @@ impl Direct {
                 None if self.scan.is_exhausted() => BroadcastState::Finished,
                 None => BroadcastState::TimedOut,
             };
+            self.driver.course.ended(self.state);
         }
     }
 }

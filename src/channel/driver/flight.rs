@@ -8,6 +8,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::super::encryption::{BATCH, Batch, Encrypted, Sealed, Unsent};
 use super::super::gate::Place;
@@ -87,6 +88,8 @@ pub(super) struct Boarding {
     ttl: Ttl,
     /// The token of a signer; none where the key is at hand.
     token: Option<Token>,
+    /// The number of this attempt, from 1.
+    attempt: u8,
 }
 
 impl<B: Book> Driver<B> {
@@ -145,6 +148,7 @@ impl<B: Book> Driver<B> {
     /// Gives one entry its place, or settles it, or has it wait for a signer.
     fn seat(&mut self, key: usize, slot: Slot, now: Instant) -> Option<Boarding> {
         let job = &mut self.jobs[key];
+        let attempt = job.trial.attempts.saturating_add(1);
         let core = self.hub.sender.core();
         if let Some(settled) = job.trial.outlived(core, &job.entry.subscription, Duration::ZERO) {
             self.settle(key, settled, now);
@@ -160,7 +164,7 @@ impl<B: Book> Driver<B> {
             (.., Some(stop)) => job.trial.settle_stopped(stop),
             (Some(ttl), Some(vapid), None) => {
                 let token = self.sign(key, vapid, origin, now).ok()?;
-                return Some(Boarding { key, slot: Arc::new(slot), ttl, token });
+                return Some(Boarding { key, slot: Arc::new(slot), ttl, token, attempt });
             }
         };
         self.settle(key, settled, now);
@@ -173,7 +177,7 @@ impl<B: Book> Driver<B> {
         let hub = Arc::clone(&self.hub);
         let core = hub.sender.core();
         let mut lanes = Vec::with_capacity(boarding.len());
-        for Boarding { key, slot, ttl, token } in &boarding {
+        for Boarding { key, slot, ttl, token, .. } in &boarding {
             let job = &mut self.jobs[*key];
             let vapid = job.vapid.clone().expect("boarding looked for it");
             lanes.push(job.lane(vapid, token.clone(), *ttl));
@@ -185,8 +189,10 @@ impl<B: Book> Driver<B> {
         let subscriptions: Vec<_> = lanes.iter().map(|lane| Arc::clone(&lane.entry.subscription)).collect();
         let batch = Batch { core: Arc::clone(core), content: Arc::clone(&self.content), lanes };
         let encrypted = hub.pool.submit(batch);
+        let span = tracing::debug_span!("batch", messages = boarding.len()).or_current();
         let passengers = boarding.into_iter().zip(subscriptions).collect();
-        self.flights.spawn(fly_batch(Arc::clone(core), passengers, encrypted, self.arrivals.clone()));
+        let flight = fly_batch(Arc::clone(core), passengers, encrypted, self.arrivals.clone());
+        self.flights.spawn(flight.instrument(span));
     }
 
     /// The entries of a paused origin leave the window; a pause beyond the deadline is their end.
@@ -229,7 +235,7 @@ async fn fly_batch(
 
 async fn fly(
     core: &Core,
-    (Boarding { key, slot, ttl, .. }, subscription): (Boarding, Arc<Subscription>),
+    (Boarding { key, slot, ttl, attempt, .. }, subscription): (Boarding, Arc<Subscription>),
     encrypted: Option<Encrypted>,
 ) -> Landed {
     let Sealed { prepared: Prepared { request, generation }, has_fallback } = match encrypted {
@@ -244,7 +250,7 @@ async fn fly(
     };
     let body_len = request.body().len();
     let started = *slot.started.get_or_init(Instant::now);
-    let exchange = core.exchange(slot.guest.origin(), &subscription, ttl, request);
+    let exchange = core.exchange(slot.guest.origin(), &subscription, ttl, attempt, request);
     let result = AssertUnwindSafe(exchange).catch_unwind().await.unwrap_or_else(|_| {
         Err(TransportError::new(TransportErrorKind::Interrupted).with_source("the transport panicked"))
     });

@@ -63,12 +63,8 @@ impl<B: Book> Driver<B> {
         let token = match vapid.readiness(origin.origin().as_str()) {
             Readiness::OnDemand => None,
             Readiness::Ready { token, ending } => {
-                if ending
-                    && let Some(next) = self.hub.sender.core().signing.next_token(&vapid, origin.origin())
-                {
-                    self.flights.spawn(async move {
-                        let _ = next.await;
-                    });
+                if ending {
+                    self.hub.sender.core().signing.next_token(&vapid, origin.origin());
                 }
                 Some(token)
             }
@@ -92,8 +88,10 @@ impl<B: Book> Driver<B> {
     /// Asks the signer, in a task that nobody needs to poll. Returns the number of who waits.
     fn ask(&mut self, vapid: &Vapid, origin: &Origin, now: Instant) -> usize {
         let (key, origin) = (vapid.key_id(), origin.clone());
-        let signed = self.hub.sender.core().signing.token(vapid, &origin);
-        let hold = Hold { key, origin, since: now, slow: false, entries: Vec::new() };
+        let (signed, since) = self.hub.sender.core().signing.token(vapid, &origin);
+        // Others may wait for it already.
+        let slow = since + SILENCE <= now;
+        let hold = Hold { key, origin, since, slow, entries: Vec::new() };
         let number = self.holds.0.insert(hold);
         let arrivals = self.arrivals.clone();
         self.flights.spawn(async move {
@@ -145,9 +143,8 @@ impl<B: Book> Driver<B> {
             }
             return;
         }
-        let waited = now.duration_since(hold.since);
         for key in std::mem::take(&mut hold.entries) {
-            self.put_off(key, Stall::Silent(waited), now);
+            self.put_off(key, Stall::Slow, now);
         }
     }
 }

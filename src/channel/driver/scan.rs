@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use tracing::Instrument as _;
 
 use super::super::Progress;
 use super::patience::patiently;
@@ -100,10 +101,11 @@ impl Scan {
                 };
                 let Some(range) = self.ranges.front().copied() else { return };
                 let after = self.after;
+                let span = tracing::debug_span!("page", limit);
                 let page = async move {
                     patiently(|| store.page(&to, &range, after.as_ref(), limit)).await.map(Step::Page)
                 };
-                self.state = State::Busy(page.boxed());
+                self.state = State::Busy(page.instrument(span).boxed());
             }
             State::Busy(_) | State::Exhausted | State::Stopped => {}
         }

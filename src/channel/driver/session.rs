@@ -19,7 +19,8 @@ use crate::sender::trial::Trial;
 use crate::sender::{Pace, later};
 use crate::store::journal::{Control, Due, Journal, JournalError, JournalErrorKind, Lease, State, Work};
 use crate::store::{Page, StoreError, SubscriptionStore};
-use crate::{Outcome, SkipReason};
+use crate::telemetry::LeaseEnd;
+use crate::{BroadcastState, Outcome, SkipReason};
 
 /// How long answers are waited for when nothing else is left to do; then they stay deferred.
 const LANDING: Duration = Duration::from_secs(30);
@@ -51,6 +52,19 @@ pub(in crate::channel) enum Ended {
     Lost,
     /// The journal failed.
     Failed(JournalError),
+}
+
+impl Ended {
+    /// The same as a word.
+    pub(in crate::channel) const fn kind(&self) -> LeaseEnd {
+        match self {
+            Self::Aborted => LeaseEnd::Aborted,
+            Self::Done => LeaseEnd::Done,
+            Self::Failed(_) => LeaseEnd::Failed,
+            Self::Lost => LeaseEnd::Lost,
+            Self::Released => LeaseEnd::Released,
+        }
+    }
 }
 
 /// Whether the work is done with a checkpoint.
@@ -97,7 +111,8 @@ impl Session {
         shutdown: watch::Receiver<bool>,
         seat: OwnedSemaphorePermit,
     ) -> Self {
-        let Lease { token, broadcast, send_within_left, control, work, .. } = lease;
+        let Lease { token, broadcast, age, send_within_left, control, work, .. } = lease;
+        let meters = &terms.hub.sender.core().meters;
         let task = Task {
             message: Arc::new(broadcast.message.clone()),
             broadcast: Some(broadcast.id.clone()),
@@ -116,7 +131,7 @@ impl Session {
         let mut session = Self {
             driver: Driver::new(Arc::clone(&terms.hub), task, ledger),
             scan,
-            writer: Writer::new(Arc::clone(&terms.journal), token, terms.term, asked),
+            writer: Writer::new(Arc::clone(&terms.journal), meters, token, terms.term, asked),
             rate: Rate::default(),
             page: (window / 4).clamp(1, 1000),
             window,
@@ -130,6 +145,7 @@ impl Session {
             abandoned: false,
             seat: Some(seat),
         };
+        session.driver.course.age(age);
         session.resume(due, now);
         session.obey(control, now);
         session
@@ -190,6 +206,7 @@ impl Session {
                 self.driver.admit(entry, trial, slip, now);
             } else {
                 let outcome = Outcome::Skipped(SkipReason::Removed).kind();
+                self.driver.hub.sender.core().meters.of_label(&due.origin).delivered(outcome);
                 self.driver.book.settle_removed(due, outcome);
             }
         }
@@ -322,6 +339,7 @@ impl Session {
             self.write(Through::Yes, Instant::now());
             match self.writer.answer().await {
                 Ok(Answer { state: State::Aborted, .. }) => return Ended::Aborted,
+                Ok(Answer { state: State::Finished, .. }) => self.finished(),
                 Ok(_) => {}
                 Err(error) => return Self::failed(error),
             }
@@ -334,6 +352,12 @@ impl Session {
             None if done => Ended::Done,
             None => Ended::Released,
         }
+    }
+
+    /// This lease's checkpoint was the broadcast's last.
+    fn finished(&mut self) {
+        let timed_out = self.driver.timed_out;
+        self.driver.course.ended(if timed_out { BroadcastState::TimedOut } else { BroadcastState::Finished });
     }
 
     fn failed(error: JournalError) -> Ended {
@@ -376,7 +400,10 @@ impl Session {
         let now = Instant::now();
         match answer {
             Ok(Answer { state: State::Aborted, .. }) => Some(Ended::Aborted),
-            Ok(Answer { state: State::Finished, .. }) => Some(Ended::Done),
+            Ok(Answer { state: State::Finished, .. }) => {
+                self.finished();
+                Some(Ended::Done)
+            }
             Ok(Answer { state: State::Running(control), covers, .. }) => {
                 self.driver.book.committed(covers);
                 self.obey(control, now);

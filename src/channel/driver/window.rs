@@ -48,6 +48,10 @@ impl Window {
         self.size.saturating_sub(self.inside)
     }
 
+    pub(super) const fn deferred(&self) -> usize {
+        self.deferred
+    }
+
     pub(super) const fn enter(&mut self) {
         self.inside += 1;
     }

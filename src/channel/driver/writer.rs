@@ -6,9 +6,11 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep, timeout_at};
+use tracing::Instrument as _;
 
 use crate::sender::later;
 use crate::store::journal::{Checkpoint, Journal, JournalError, JournalErrorKind, LeaseToken, State};
+use crate::telemetry::{Meters, Stopwatch};
 
 /// Checkpoints are this far apart, unless the window is short.
 const APART: Duration = Duration::from_millis(250);
@@ -20,6 +22,7 @@ type Written = Result<(State, Instant), JournalError>;
 
 pub(super) struct Writer {
     journal: Arc<dyn Journal>,
+    meters: Meters,
     token: LeaseToken,
     term: Duration,
     /// The number of the last checkpoint.
@@ -40,9 +43,16 @@ pub(super) struct Answer {
 
 impl Writer {
     /// `asked` is when the lease was asked for.
-    pub(super) fn new(journal: Arc<dyn Journal>, token: LeaseToken, term: Duration, asked: Instant) -> Self {
+    pub(super) fn new(
+        journal: Arc<dyn Journal>,
+        meters: &Meters,
+        token: LeaseToken,
+        term: Duration,
+        asked: Instant,
+    ) -> Self {
         Self {
             journal,
+            meters: meters.clone(),
             token,
             term,
             number: 0,
@@ -84,7 +94,11 @@ impl Writer {
         self.covers = covers;
         let journal = Arc::clone(&self.journal);
         let (token, term, valid_until) = (self.token, self.term, self.valid_until);
-        self.writing = Some(insist(journal, token, checkpoint, term, valid_until).boxed());
+        let span = tracing::debug_span!("checkpoint", number = self.number, entries = covers);
+        let (meters, watch) = (self.meters.clone(), Stopwatch::start());
+        let insist = insist(journal, token, checkpoint, term, valid_until);
+        let counted = insist.inspect(move |written| meters.checkpoint(written.is_ok(), watch));
+        self.writing = Some(counted.instrument(span).boxed());
     }
 
     /// The answer to the checkpoint on its way.

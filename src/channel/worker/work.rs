@@ -10,7 +10,9 @@ use futures_util::future::{BoxFuture, OptionFuture};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
+use tracing::Instrument as _;
 
+use super::super::broadcast::kind;
 use super::super::driver::{Ended, Session};
 use super::Worker;
 use super::backoff::Backoff;
@@ -173,11 +175,14 @@ impl<'a> Desk<'a> {
             Work::Range { .. } => None,
             Work::Retries(due) => Some(due.len()),
         };
+        let span = tracing::debug_span!("lease", %id, audience = kind(&lease.broadcast.audience), retries);
         tracing::debug!(%id, retries, "a lease is taken");
         let Some(seat) = self.seat.take() else { return };
         let session = Session::new(&self.worker.terms, lease, asked, self.shutdown.subscribe(), seat);
-        self.running.spawn(async move {
+        let meters = self.worker.terms.hub.sender.core().meters.clone();
+        let lease = async move {
             let ended = session.run().await;
+            meters.lease_ended(ended.kind());
             match &ended {
                 Ended::Done => tracing::debug!(%id, "a lease is done"),
                 Ended::Released => tracing::info!(%id, "a lease is given back"),
@@ -186,7 +191,8 @@ impl<'a> Desk<'a> {
                 Ended::Failed(error) => tracing::warn!(%id, %error, "a lease ended: the journal failed"),
             }
             ended
-        });
+        };
+        self.running.spawn(lease.instrument(span));
     }
 
     /// There is no work now.

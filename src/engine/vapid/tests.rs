@@ -204,3 +204,6 @@ fn debug_shows_no_secret() {
         assert!(!shown.contains(secret), "{shown}");
     }
 }
+
+#[cfg(feature = "testing")]
+mod signers;

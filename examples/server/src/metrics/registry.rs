@@ -1,43 +1,35 @@
 //! The series by name, and what they are.
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 pub(super) const BROADCASTS: &str = "webpush_channels_broadcasts_running";
 pub(super) const CONNECTIONS: &str = "webpush_channels_http_connections";
 pub(super) const DATABASE: &str = "webpush_channels_database_up";
-pub(super) const FAILURES: &str = "webpush_channels_push_failures_total";
-pub(super) const IN_FLIGHT: &str = "webpush_channels_pushes_in_flight";
 pub(super) const PENDING: &str = "webpush_channels_deliveries_pending";
-pub(super) const PRUNED: &str = "webpush_channels_subscriptions_pruned_total";
 pub(super) const PUBLICATIONS: &str = "webpush_channels_publications_total";
-pub(super) const PUSH_SECONDS: &str = "webpush_channels_push_duration_seconds";
 pub(super) const REQUESTS: &str = "webpush_channels_http_requests_total";
 pub(super) const REQUEST_SECONDS: &str = "webpush_channels_http_request_duration_seconds";
-pub(super) const RESPONSES: &str = "webpush_channels_push_responses_total";
 pub(super) const SUBSCRIPTIONS: &str = "webpush_channels_subscriptions_total";
 
-const COUNTERS: [(&str, &str); 6] = [
-    (FAILURES, "Pushes that got no status, by push service and kind of failure"),
-    (PRUNED, "Subscriptions that a push service called gone, to be removed"),
+const COUNTERS: [(&str, &str); 3] = [
     (PUBLICATIONS, "POSTs to channels by how they ended"),
     (REQUESTS, "HTTP requests by method, route and class of the status"),
-    (RESPONSES, "Answers of push services by class of the status"),
     (SUBSCRIPTIONS, "What users did to their subscriptions"),
 ];
-const GAUGES: [(&str, &str); 5] = [
+const GAUGES: [(&str, &str); 4] = [
     (BROADCASTS, "Broadcasts of all nodes that have not ended; at most 1000 are counted"),
     (CONNECTIONS, "Open connections of clients"),
     (DATABASE, "Whether the database answered when it was last looked at"),
-    (IN_FLIGHT, "Pushes of this process that wait for their answer"),
     (PENDING, "Deliveries that were read and have no outcome yet, of the first 50 running broadcasts"),
 ];
-const HISTOGRAMS: [(&str, &str); 2] = [
-    (PUSH_SECONDS, "From handing a push to the HTTP client to the push service's answer"),
-    (REQUEST_SECONDS, "From a request's head to the head of its answer"),
-];
+const HISTOGRAMS: [(&str, &str); 1] = [(REQUEST_SECONDS, "From a request's head to the head of its answer")];
 /// Seconds. From what one look into a database takes to the longest timeout.
 const BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
+/// Of one message, which takes less.
+const ENCRYPTION_BUCKETS: [f64; 6] = [0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.01];
+/// Of a whole broadcast, which takes longer.
+const BROADCAST_BUCKETS: [f64; 9] = [0.1, 1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0];
 
 const ORIGIN: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
 
@@ -47,8 +39,13 @@ pub(super) struct Registry(Option<(PrometheusRecorder, PrometheusHandle)>);
 
 impl Registry {
     pub(super) fn new() -> Self {
-        let builder = PrometheusBuilder::new().set_buckets(&BUCKETS).expect("there are buckets");
-        let recorder = builder.build_recorder();
+        let full = |name: &str| Matcher::Full(name.to_owned());
+        let recorder = PrometheusBuilder::new()
+            .set_buckets(&BUCKETS)
+            .and_then(|it| it.set_buckets_for_metric(full("webpush_encryption_seconds"), &ENCRYPTION_BUCKETS))
+            .and_then(|it| it.set_buckets_for_metric(full("webpush_broadcast_seconds"), &BROADCAST_BUCKETS))
+            .expect("there are buckets")
+            .build_recorder();
         for (name, help) in COUNTERS {
             recorder.describe_counter(name.into(), None, help.into());
         }
@@ -68,6 +65,14 @@ impl Registry {
 
     pub(super) fn handle(&self) -> Option<&PrometheusHandle> {
         self.0.as_ref().map(|(_, handle)| handle)
+    }
+
+    /// Makes something that counts with the recorder of its thread, which is this one meanwhile.
+    pub(super) fn counting<T>(&self, make: impl FnOnce() -> T) -> T {
+        match &self.0 {
+            Some((recorder, _)) => metrics::with_local_recorder(recorder, make),
+            None => make(),
+        }
     }
 
     pub(super) fn counter(&self, name: &'static str, labels: &[(&'static str, &str)]) -> Counter {
