@@ -58,7 +58,7 @@ fn messages(times: u32, encryptor: &dyn Encryptor) {
     repeat(times, |out| {
         let encoded = encryptor.encrypt(&to, &plaintext, out).expect("encrypts");
         let body = Body::encrypted(encoded, std::mem::take(out).into());
-        let token = vapid.authorization(&origin).unwrap();
+        let token = vapid.authorization(&origin).expect("the key is at hand");
         let request = PushRequest::new(&endpoint, Ttl::hours(1), token.header).with_body(body);
         black_box(request.into_http());
     });

@@ -1,4 +1,5 @@
-//! The engine: encryption, VAPID, requests and responses. Synchronous, no I/O, no runtime.
+//! The engine: encryption, VAPID, requests and responses. Synchronous, but for keys that are
+//! [elsewhere](vapid::Signer); no I/O, no runtime.
 
 pub mod cancel;
 pub mod encryption;

@@ -64,8 +64,9 @@ pub enum Outcome {
     Throttled,
     /// The payload is larger than this subscription takes.
     TooLarge,
-    /// The request may have arrived or not, and a repeat might show the message twice: give the
-    /// message a collapse key to have it repeated (H-21).
+    /// The last request may have arrived or not. It was not repeated because that might show the
+    /// message twice (give it a collapse key to have it repeated, H-21), or because it could not be
+    /// any more: no try, no time or no key is left.
     Unconfirmed,
     /// An answer that no rule covers.
     Unexpected,

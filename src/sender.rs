@@ -1,7 +1,6 @@
 //! Sends one message to one subscription: engine, transport, retries.
 
 use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 mod bucket;
+mod builder;
 mod cancel;
 mod fitting;
 mod keyrings;
@@ -22,6 +22,7 @@ mod shares;
 mod signing;
 pub(crate) mod trial;
 
+pub use self::builder::SenderBuilder;
 pub use self::cancel::{CancelError, Cancellation};
 pub use self::retry::RetryPolicy;
 
@@ -30,7 +31,6 @@ pub(crate) use self::fitting::{Fitted, Fitting};
 use self::keyrings::Keyrings;
 pub(crate) use self::keyrings::Snapshot;
 pub(crate) use self::meter::Meter;
-use self::meter::OriginRates;
 use self::origin::{OriginState, Origins};
 pub(crate) use self::request::{Job, Prepared};
 pub(crate) use self::retry::later;
@@ -38,15 +38,15 @@ pub(crate) use self::shares::Shares;
 use self::signing::Signing;
 pub(crate) use self::signing::Unsigned;
 use self::trial::{Made, Settled, Step, Trial};
-use crate::engine::encryption::{Encryption, Encryptor};
+use crate::engine::encryption::Encryptor;
 use crate::engine::response::{self, Classified};
 use crate::engine::vapid::{Keyring, Readiness, Token, Vapid};
 use crate::store::{Change, Coding, Entry};
-use crate::telemetry::{Meters, Service, Stopwatch};
+use crate::telemetry::{Instruments, Service, Stopwatch};
 use crate::transport::{Transport, TransportError};
 use crate::{
     Clock, EndpointPolicy, KeyId, Message, Origin, Outcome, OutcomeKind, ResponseDetail, SkipReason,
-    Subscription, SystemClock, Ttl, Vendor,
+    Subscription, Ttl,
 };
 
 /// Sends messages to single subscriptions, and is what channels send with.
@@ -98,7 +98,7 @@ pub(crate) struct Core {
     encryptor: Arc<dyn Encryptor>,
     legacy_encryptor: Option<Arc<dyn Encryptor>>,
     pub(crate) keyrings: Keyrings,
-    pub(crate) meters: Meters,
+    pub(crate) instruments: Instruments,
     pub(crate) origins: Origins,
     pub(crate) policy: EndpointPolicy,
     pub(crate) retry: RetryPolicy,
@@ -202,19 +202,7 @@ impl fmt::Debug for Core {
 impl Sender {
     /// A sender in the making: with these keys, over this transport.
     pub fn builder(keyring: impl Into<Keyring>, transport: impl Transport) -> SenderBuilder {
-        SenderBuilder {
-            clock: Arc::new(SystemClock::new()),
-            content_type: None,
-            encryptor: Encryption::fastest(),
-            legacy_encryptor: Encryption::legacy(),
-            keyring: keyring.into(),
-            origin_rates: OriginRates::default(),
-            per_origin: 1024,
-            policy: EndpointPolicy::public_internet(),
-            retry: RetryPolicy::default(),
-            seed: None,
-            transport: Arc::new(transport),
-        }
+        SenderBuilder::new(keyring.into(), Arc::new(transport))
     }
 
     /// Sends `message` to one subscription, to its end: repeats are waited for, within the
@@ -289,7 +277,7 @@ impl Sender {
             Some(settled) => settled,
             None => self.attempts(to, message, &mut trial).await,
         };
-        let service = self.core.meters.of(to.subscription.endpoint().vendor());
+        let service = self.core.instruments.of(to.subscription.endpoint().vendor());
         tell(service, to.subscription, settled.outcome.kind(), trial.attempts);
         Sent {
             changes: settled.changes().into_iter().flatten().collect(),
@@ -392,7 +380,7 @@ impl Sender {
         let Ok(Prepared { request, generation }) = job.prepare(fitting.encryptor, &plaintext) else {
             return trial.engine_failed().into();
         };
-        core.meters.encrypted(1, watch);
+        core.instruments.encrypted(1, watch);
         let body_len = request.body().len();
         // Some encryptors pad by a rule of their own.
         if !fitting.takes(body_len) {
@@ -454,153 +442,4 @@ pub(crate) fn tell(service: &Service, subscription: &Subscription, outcome: Outc
         attempts,
         "settled"
     );
-}
-
-/// A [`Sender`] in the making. Everything has a default but the keys and the transport.
-#[derive(Debug)]
-pub struct SenderBuilder {
-    clock: Arc<dyn Clock>,
-    content_type: Option<HeaderValue>,
-    encryptor: Arc<dyn Encryptor>,
-    legacy_encryptor: Option<Arc<dyn Encryptor>>,
-    keyring: Keyring,
-    origin_rates: OriginRates,
-    per_origin: usize,
-    policy: EndpointPolicy,
-    retry: RetryPolicy,
-    seed: Option<u64>,
-    transport: Arc<dyn Transport>,
-}
-
-impl SenderBuilder {
-    /// Another encryptor than [`Encryption::fastest`].
-    #[must_use]
-    pub fn encryptor(mut self, encryptor: impl Encryptor) -> Self {
-        self.encryptor = Arc::new(encryptor);
-        self
-    }
-
-    /// Another encryptor than [`Encryption::legacy`] for subscriptions that ask for the legacy coding
-    /// ([`Coding::AesGcm`]). Without any they are [skipped](SkipReason::Coding).
-    #[must_use]
-    pub fn legacy_encryptor(mut self, encryptor: impl Encryptor) -> Self {
-        self.legacy_encryptor = Some(Arc::new(encryptor));
-        self
-    }
-
-    /// Another clock than the operating system's.
-    #[must_use]
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
-        self
-    }
-
-    /// Another `Content-Type` than `application/octet-stream`, for all messages.
-    ///
-    /// User agents do not read it, not even for [declarative](crate::declarative) messages, and
-    /// push services do: it tells them what kind of message this is (D-2). So it is a sender's
-    /// setting, for a push service that insists, and no part of a message.
-    #[must_use]
-    pub fn content_type(mut self, content_type: HeaderValue) -> Self {
-        self.content_type = Some(content_type);
-        self
-    }
-
-    /// Another policy than [`EndpointPolicy::public_internet`]. The transport has an address
-    /// policy of its own: set both.
-    #[must_use]
-    pub fn policy(mut self, policy: EndpointPolicy) -> Self {
-        self.policy = policy;
-        self
-    }
-
-    /// Another retry policy than the default.
-    #[must_use]
-    pub fn retry(mut self, retry: RetryPolicy) -> Self {
-        self.retry = retry;
-        self
-    }
-
-    /// The most requests that one push service holds at once, over all broadcasts. 1024. Single
-    /// messages of [`Sender::send`] neither count nor wait.
-    #[must_use]
-    pub fn per_origin(mut self, limit: usize) -> Self {
-        self.per_origin = limit.max(1);
-        self
-    }
-
-    /// The most requests that start at one push service in a minute, repeats included, over all
-    /// broadcasts of this sender. No limit. Single messages of [`Sender::send`] neither count nor
-    /// wait.
-    ///
-    /// What has to wait does so in the queue of its push service, where it holds nobody else's place;
-    /// of more than that the window is relieved as it is of a push service that asked to wait. What
-    /// was not sent within the last tenth of a second may be made up for, and one request in any case:
-    /// in no time `t` more start than in `t` at this rate and in a tenth of a second.
-    ///
-    /// It is this process's rate: with several nodes, divide it. `transport::RateLimited` keeps to a
-    /// rate as well, but in the transport, where whoever waits holds a place.
-    ///
-    /// ```
-    /// # #[cfg(feature = "testing")]
-    /// # {
-    /// use std::num::NonZeroU32;
-    /// use webpush_channels::Vendor;
-    /// # use webpush_channels::engine::vapid::{Vapid, VapidKey};
-    /// # use webpush_channels::sender::Sender;
-    /// # use webpush_channels::testing::StubTransport;
-    /// # let vapid = Vapid::new(VapidKey::generate().unwrap(), "mailto:ops@example.org".parse().unwrap());
-    /// # let builder = Sender::builder(vapid, StubTransport::new());
-    ///
-    /// const THOUSAND: NonZeroU32 = NonZeroU32::new(1000).unwrap();
-    ///
-    /// // What Chrome allows a site that it finds disruptive.
-    /// let sender = builder.vendor_rate(Vendor::Fcm, THOUSAND).build();
-    /// # }
-    /// ```
-    #[must_use]
-    pub const fn origin_rate(mut self, per_minute: NonZeroU32) -> Self {
-        self.origin_rates.set(per_minute);
-        self
-    }
-
-    /// The same for one vendor, in the place of [`origin_rate`](Self::origin_rate): all hosts of a
-    /// vendor share the rate. Only those of [`Vendor::Other`] have it each for itself.
-    ///
-    /// Chrome limits sites that it finds disruptive to 1000 messages a minute (Q-F5).
-    #[must_use]
-    pub fn vendor_rate(mut self, vendor: Vendor, per_minute: NonZeroU32) -> Self {
-        self.origin_rates.set_for(vendor, per_minute);
-        self
-    }
-
-    /// Draws jitter and order from this seed, for tests. Keys and salts are not drawn from it.
-    #[must_use]
-    pub const fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    /// The sender. With the feature `metrics`, it counts with the recorder that is installed now.
-    #[must_use]
-    pub fn build(self) -> Sender {
-        let rng = self.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-        let meters = Meters::new();
-        Sender {
-            core: Arc::new(Core {
-                clock: self.clock,
-                content_type: self.content_type,
-                encryptor: self.encryptor,
-                legacy_encryptor: self.legacy_encryptor,
-                keyrings: Keyrings::new(self.keyring),
-                origins: Origins::new(self.per_origin, self.origin_rates, &meters),
-                meters,
-                policy: self.policy,
-                retry: self.retry,
-                signing: Signing::new(),
-                transport: self.transport,
-                rng: Mutex::new(rng),
-            }),
-        }
-    }
 }

@@ -14,9 +14,9 @@ mod series;
 mod tokens;
 
 #[cfg(feature = "metrics")]
-pub(crate) use self::counted::{Course, Meters, Service, Stopwatch};
+pub(crate) use self::counted::{Instruments, Run, Service, Stopwatch};
 #[cfg(all(feature = "channel", not(feature = "metrics")))]
-pub(crate) use self::nothing::{Course, Meters, Service, Stopwatch};
+pub(crate) use self::nothing::{Instruments, Run, Service, Stopwatch};
 pub(crate) use self::tokens::Signed;
 
 /// Where a broadcast is driven from.
@@ -47,6 +47,16 @@ pub(crate) enum Halt {
     Auth,
     /// It refuses us as a sender.
     Blocked,
+}
+
+/// What came of taking a message back.
+#[cfg(feature = "channel")]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum CancelEnd {
+    Done,
+    Failed,
+    Gone,
+    Unsupported,
 }
 
 /// How a lease ended.

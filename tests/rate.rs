@@ -4,6 +4,8 @@
 
 #[path = "support/durable.rs"]
 mod durable;
+#[path = "rate/enqueued.rs"]
+mod enqueued;
 mod support;
 
 use std::collections::HashSet;
@@ -13,15 +15,12 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
-use webpush_channels::channel::{
-    Broadcast, Channel as _, Channels, Controls, DurableChannel, Progress, Publication,
-};
-use webpush_channels::store::journal::{Control, Journal as _};
-use webpush_channels::store::{Audience, MemoryStore, StoreErrorKind, SubscriptionStore};
+use webpush_channels::channel::{Broadcast, Channel as _, Channels, Controls, Progress};
+use webpush_channels::store::{MemoryStore, StoreErrorKind, SubscriptionStore};
 use webpush_channels::{BroadcastState, OutcomeKind, Report, Vendor};
 
-use self::durable::{one, report, worker};
-use self::support::{Double, at, broadcast, hub, limits, message, news, sender, status, store};
+use self::durable::one;
+use self::support::{Double, at, broadcast, hub, limits, news, sender, status, store};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -402,122 +401,14 @@ async fn entries_that_are_not_sent_use_up_no_rate() {
     assert!(start.elapsed() < MINUTE, "{:?} for {} requests", start.elapsed(), transport.seen().len());
 }
 
-// --- enqueued broadcasts
-
-async fn enqueue(
-    journal: &Arc<durable::faulty::Faulty>,
-    broadcast: Broadcast,
-) -> webpush_channels::BroadcastId {
-    let publication = Publication::new(Audience::Channel(news()), broadcast);
-    DurableChannel::new(Arc::clone(journal)).enqueue(publication).await.unwrap().id
-}
-
 #[tokio::test(start_paused = true)]
-async fn an_enqueued_broadcast_keeps_its_rate_from_its_beginning() {
-    let transport = Double::accepting();
-    let journal = durable::journal(at("push.example.net", 1000)).await;
-    let id = enqueue(&journal, broadcast().with_rate(n(500))).await;
+async fn entries_that_are_not_sent_leave_a_broadcasts_rate_to_others() {
+    let transport = Double::slow(|_, _| (SECOND, status(403)));
+    let (members, controls) = (store(at("push.example.net", 600)).await, Controls::default());
+    let sending = spawn(members, &transport, broadcast().with_controls(&controls));
+    sleep(SECOND / 2).await;
+    controls.set_rate(Some(n(60)));
     let start = Instant::now();
-    worker(&journal, &transport, 4096).run_until_idle().await.unwrap();
-    one(&report(&journal, &id).await, OutcomeKind::Accepted);
-    let times = starts(&transport, start);
-    assert!((114.0..135.0).contains(times.last().unwrap()), "{:?}", times.last());
-    for minute in [0.0, 20.0, 40.0, 60.0] {
-        let within = times.iter().filter(|at| (minute..minute + 60.0).contains(*at)).count();
-        assert!((470..=520).contains(&within), "{within} from {minute}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_enqueued_broadcast_is_spread_over_ten_minutes() {
-    let transport = Double::accepting();
-    let journal = durable::journal(at("push.example.net", 5000)).await;
-    let id = enqueue(&journal, broadcast().spread_over(10 * MINUTE)).await;
-    let start = Instant::now();
-    worker(&journal, &transport, 4096).run_until_idle().await.unwrap();
-    one(&report(&journal, &id).await, OutcomeKind::Accepted);
-    let last = starts(&transport, start).into_iter().fold(0.0, f64::max);
-    assert!((580.0..640.0).contains(&last), "{last}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_broadcast_may_be_enqueued_paused() {
-    let (transport, controls) = (Double::accepting(), Controls::default());
-    let journal = durable::journal(at("push.example.net", 100)).await;
-    controls.pause();
-    let id = enqueue(&journal, broadcast().with_controls(&controls)).await;
-    controls.resume();
-    let working = tokio::spawn({
-        let worker = worker(&journal, &transport, 100);
-        async move { worker.run_until_idle().await }
-    });
-    sleep(MINUTE).await;
-    assert_eq!(transport.seen().len(), 0, "what the controls say later is not heard");
-    journal.control(&id, Control::default()).await.unwrap();
-    working.await.unwrap().unwrap();
-    one(&report(&journal, &id).await, OutcomeKind::Accepted);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_slow_broadcast_leaves_the_places_of_a_worker_to_others() {
-    let transport = Double::accepting();
-    let journal = durable::journal(at("push.example.net", 200)).await;
-    let slow = enqueue(&journal, broadcast().with_rate(n(20))).await;
-    let start = Instant::now();
-    let working = tokio::spawn({
-        let worker = worker(&journal, &transport, 100);
-        async move { worker.run_until_idle().await }
-    });
-    sleep(10 * SECOND).await;
-    let fast = enqueue(&journal, broadcast()).await;
-    sleep(5 * SECOND).await;
-    assert_eq!(report(&journal, &fast).await.counts[OutcomeKind::Accepted], 200);
-    working.await.unwrap().unwrap();
-    one(&report(&journal, &slow).await, OutcomeKind::Accepted);
-    assert!((500..=900).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_was_deferred_untried_keeps_to_the_rate_too() {
-    // The origin asks to wait while half of its entries are read: they come back all at once.
-    let transport = Double::new(|seen, nth| {
-        let late = seen.uri.rsplit_once('/').unwrap().1.parse::<usize>().unwrap() > 20;
-        if nth == 1 && !late { support::answer(429, &[("retry-after", "60")], "") } else { status(201) }
-    });
-    let journal = durable::journal(at("push.example.net", 600)).await;
-    let start = Instant::now();
-    let id = enqueue(&journal, Broadcast::new(message()).with_rate(n(600))).await;
-    worker(&journal, &transport, 4096).run_until_idle().await.unwrap();
-    let report = report(&journal, &id).await;
-    one(&report, OutcomeKind::Accepted);
-    let mut known = HashSet::new();
-    let first: Vec<_> = transport.seen().into_iter().filter(|seen| known.insert(seen.uri.clone())).collect();
-    for second in 0..u32::try_from(start.elapsed().as_secs()).unwrap() {
-        let within = (start + second * SECOND)..(start + (second + 1) * SECOND);
-        let sent = first.iter().filter(|seen| within.contains(&seen.at)).count();
-        assert!(sent <= 60, "{sent} in second {second}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_worker_keeps_to_a_push_services_rate_and_sends_the_others_meanwhile() {
-    let transport = Double::accepting();
-    let endpoints = at("fcm.googleapis.com", 600).into_iter().chain(at("push.example.net", 3000));
-    let journal = durable::journal(endpoints).await;
-    let id = enqueue(&journal, broadcast()).await;
-    let sender = sender(&transport).vendor_rate(Vendor::Fcm, n(120)).build();
-    let hub = Channels::builder(Arc::clone(&journal.store), sender).limits(limits().with_window(256)).build();
-    let start = Instant::now();
-    let worker = webpush_channels::channel::Worker::builder(hub, Arc::clone(&journal)).build();
-    worker.run_until_idle().await.unwrap();
-    let report = report(&journal, &id).await;
-    one(&report, OutcomeKind::Accepted);
-    assert_eq!((report.attempts, report.repeats), (3600, 0), "{report}");
-    let at = |part: &str| -> Vec<f64> {
-        transport.seen_at(part).iter().map(|seen| seen.at.duration_since(start).as_secs_f64()).collect()
-    };
-    let (fast, slow) = (at("push."), at("fcm."));
-    assert!(*fast.last().unwrap() < 30.0, "{:?}", fast.last());
-    assert_rate(&slow, 120, 1.0);
-    assert!((295.0..360.0).contains(slow.last().unwrap()), "{:?}", slow.last());
+    one(&sending.await.unwrap(), OutcomeKind::AuthRefused);
+    assert!(start.elapsed() < MINUTE, "{:?} for {} requests", start.elapsed(), transport.seen().len());
 }

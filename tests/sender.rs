@@ -255,6 +255,15 @@ async fn an_ambiguous_failure_is_repeated_only_with_a_collapse_key() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_may_have_arrived_with_the_last_try_is_unconfirmed() {
+    let silent = Double::new(|_, _| {
+        Err(TransportError::new(TransportErrorKind::Timeout).with_processed(Processed::Unknown))
+    });
+    let sent = send(&silent, &message().with_collapse_key(CollapseKey::new("inbox").unwrap())).await;
+    assert_eq!((sent.outcome, sent.attempts), (Outcome::Unconfirmed, 6));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failure_before_anything_was_sent_is_repeated() {
     for kind in [TransportErrorKind::Busy, TransportErrorKind::Connect] {
         let transport = Double::new(move |_, nth| match nth {

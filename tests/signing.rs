@@ -18,12 +18,15 @@ use durable::one;
 use futures_util::future::join_all;
 use support::{Double, Plain, at, broadcast, left, limits, message, news, status, subscription};
 use tokio::time::{Instant, sleep, timeout};
-use webpush_channels::channel::{Broadcast, Channel as _, Channels, DurableChannel, Publication, Worker};
+use webpush_channels::channel::{
+    Broadcast, Channel as _, Channels, Controls, DurableChannel, Publication, Worker,
+};
 use webpush_channels::engine::vapid::{Keyring, SignError, SignErrorKind, Signer, TopicKey, Vapid, VapidKey};
 use webpush_channels::sender::Sender;
 use webpush_channels::store::journal::Journal as _;
-use webpush_channels::store::{Audience, Change, MemoryStore, SubscriptionStore as _};
-use webpush_channels::{Clock, LastFailure, Outcome, OutcomeKind, PublicKey, Report};
+use webpush_channels::store::{Audience, Change, MemoryStore, NewEntry, SubscriptionStore as _};
+use webpush_channels::transport::{Processed, TransportError, TransportErrorKind};
+use webpush_channels::{Clock, CollapseKey, LastFailure, Outcome, OutcomeKind, PublicKey, Report};
 
 const SECOND: Duration = Duration::from_secs(1);
 const SLOT: u64 = 6 * 3600;
@@ -393,4 +396,107 @@ async fn the_next_token_is_signed_while_the_present_one_is_used() {
             transport.seen().into_iter().map(|seen| seen.authorization).collect();
         assert_eq!(tokens.len(), 2);
     }
+}
+
+/// Signers, keyrings, rates, pauses and the deadline as they come: each entry has one outcome.
+#[tokio::test(start_paused = true)]
+async fn whatever_happens_while_they_wait_each_entry_has_one_outcome() {
+    for (seed, durable) in (0..30).flat_map(|seed| [(seed, false), (seed, true)]) {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let remote = |n: u64| {
+            Remote::new(move |origin, nth| {
+                let mut rng = fastrand::Rng::with_seed(n + (origin.len() * 31 + nth) as u64);
+                let answer =
+                    if rng.u8(0..3) == 0 { Answer::Fails(SignErrorKind::Unavailable) } else { Answer::Signs };
+                (Duration::from_millis(rng.u64(0..5000)), answer)
+            })
+        };
+        let (first, second) = (remote(seed).vapid(), support::vapid(2));
+        let keyrings = [
+            Keyring::new(first.clone()),
+            Keyring::new(second.clone()).with_older(first.clone()),
+            Keyring::new(first.clone()).with_older(second.clone()),
+            Keyring::new(second.clone()).with_retired(first.key_id()).unwrap(),
+        ];
+        let hosts = ["a.example.net", "bb.example.net", "ccc.example.net"];
+        let store = support::store(hosts.iter().flat_map(|host| at(host, 60))).await;
+        let transport = Double::slow(|seen, nth| {
+            let (slow, failing) = (seen.uri.contains("/ccc."), nth == 1 && seen.uri.ends_with('7'));
+            (SECOND * if slow { 3 } else { 0 }, status(if failing { 503 } else { 201 }))
+        });
+        let (sender, controls) = (sender(keyrings[0].clone(), &transport), Controls::default());
+        let timely = broadcast().with_send_within(40 * SECOND).with_controls(&controls);
+        let steered = async {
+            for _ in 0..30 {
+                sleep(Duration::from_millis(rng.u64(0..3000))).await;
+                match rng.u8(0..6) {
+                    0 => controls.pause(),
+                    1 => controls.set_rate(std::num::NonZeroU32::new(rng.u32(0..2000))),
+                    2 | 3 => controls.resume(),
+                    _ => sender.set_keyring(rng.choice(&keyrings).unwrap().clone()),
+                }
+            }
+        };
+        let report = async {
+            if durable {
+                work(&store, &sender, 16).await
+            } else {
+                publish(&hub(&store, &sender, 16), timely).await
+            }
+        };
+        let (report, ()) = tokio::join!(report, steered);
+        let counts = (report.counts.total(), report.pending);
+        assert_eq!(counts, (report.read, 0), "seed {seed}, durable {durable}: {report}");
+        let accepted = report.counts[OutcomeKind::Accepted];
+        assert!(transport.seen().len() as u64 >= accepted, "seed {seed}, durable {durable}: {report}");
+        assert!(!durable || report.read == 180, "seed {seed}: {report}");
+        // Tasks that are ended at the deadline need a moment.
+        sleep(SECOND).await;
+        assert_eq!(transport.in_flight(), 0, "seed {seed}, durable {durable}");
+    }
+}
+
+// --- keys at hand
+
+/// FCM's answer to the wrong key.
+const MISMATCH: &str = "the key in the authorization header does not correspond to the credentials";
+
+/// Its answers are late: the entry was written down, and is another lease's then.
+#[tokio::test(start_paused = true)]
+async fn a_slow_push_service_is_asked_with_each_key_and_not_for_ever() {
+    let [first, second, third, other] = [1, 2, 3, 4].map(support::vapid);
+    for (right, kind, most) in [(&third, OutcomeKind::Accepted, 3), (&other, OutcomeKind::KeyMismatch, 6)] {
+        let right = right.application_server_key().to_owned();
+        let transport = Double::slow(move |seen, _| {
+            let fits = seen.authorization.ends_with(&right);
+            (3 * SECOND, if fits { status(201) } else { support::answer(403, &[], MISMATCH) })
+        });
+        let store = support::store(at("fcm.googleapis.com", 5)).await;
+        let keyring = Keyring::new(first.clone()).with_older(second.clone()).with_older(third.clone());
+        let report = work(&store, &sender(keyring, &transport), 4096).await;
+        one(&report, kind);
+        assert!(report.attempts <= 5 * most, "{report}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_have_got_a_message_is_not_skipped_when_its_key_is_retired() {
+    let transport = Double::slow(|_, _| {
+        let silence = TransportError::new(TransportErrorKind::Timeout).with_processed(Processed::Unknown);
+        (SECOND, Err(silence))
+    });
+    let (old, new) = (support::vapid(1), support::vapid(2));
+    let store = MemoryStore::new();
+    let entry = NewEntry::new(support::user(1), subscription("https://push.example.net/p/1"));
+    store.put(&[entry.with_key(old.key_id())]).await.unwrap();
+    let entry = store.subscriptions(&support::user(1)).await.unwrap().remove(0);
+    let keyring = Keyring::new(new).with_older(old.clone());
+    let sender = sender(keyring.clone(), &transport);
+    let message = message().with_collapse_key(CollapseKey::new("inbox").unwrap());
+    let (sent, ()) = tokio::join!(sender.send_to(&entry, &message), async {
+        sleep(SECOND / 2).await;
+        sender.set_keyring(keyring.with_retired(old.key_id()).unwrap());
+    });
+    assert_eq!((sent.outcome, sent.attempts), (Outcome::Unconfirmed, 1));
+    assert_eq!(sent.changes, [Change::NeedsRenewal]);
 }

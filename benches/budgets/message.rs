@@ -37,12 +37,12 @@ pub(crate) fn message(times: usize, encryptor: &dyn Encryptor) -> f64 {
     let origin = endpoint.origin();
     let vapid = VapidKey::generate().expect("the system has randomness");
     let vapid = Vapid::new(vapid, "mailto:ops@example.org".parse().expect("a contact"));
-    black_box(vapid.authorization(&origin).unwrap());
+    black_box(vapid.authorization(&origin).expect("the key is at hand"));
     micros_each(times, || {
         for _ in 0..times {
             let mut body = Vec::new();
             let encoded = encryptor.encrypt(&to, &plaintext, &mut body).expect("it encrypts");
-            let token = vapid.authorization(&origin).unwrap();
+            let token = vapid.authorization(&origin).expect("the key is at hand");
             let request = PushRequest::new(&endpoint, Ttl::hours(1), token.header)
                 .with_body(Body::encrypted(encoded, body.into()));
             black_box(request.into_http());

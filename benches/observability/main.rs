@@ -1,6 +1,6 @@
 //! What metrics and spans add to a push.
 //!
-//!     cargo bench --bench observability -- [--rounds N] [--smoke]
+//!     cargo bench --bench observability -- [--rounds N] [--deliveries N] [--smoke]
 //!
 //! The same broadcast four times in each round: with neither, with one of the two, with both. CPU time of this process,
 //! as in the budgets; docs/benchmarks.md says more.
@@ -36,33 +36,40 @@ const BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
 const HOSTS: [&str; 4] =
     ["fcm.googleapis.com", "updates.push.services.mozilla.com", "web.push.apple.com", "push.example.net"];
 
-/// How many deliveries, how many rounds; none where the arguments are wrong.
-fn arguments() -> Result<(usize, usize), lexopt::Error> {
+#[derive(Clone, Copy, Debug)]
+struct Arguments {
+    smoke: bool,
+    deliveries: usize,
+    rounds: usize,
+}
+
+fn arguments() -> Result<Arguments, lexopt::Error> {
     use lexopt::prelude::*;
     // Cargo adds `--bench` unless it only tests whether benches run.
-    let (mut smoke, mut measure, mut rounds) = (false, false, None);
+    let (mut smoke, mut measure, mut rounds, mut deliveries) = (false, false, None, None);
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("bench") => measure = true,
             Long("smoke" | "test") => smoke = true,
             Long("rounds") => rounds = Some(parser.value()?.parse::<usize>()?.max(1)),
+            Long("deliveries") => deliveries = Some(parser.value()?.parse::<usize>()?.max(1)),
             other => return Err(other.unexpected()),
         }
     }
     let smoke = smoke || !measure;
-    Ok((if smoke { SMOKE } else { DELIVERIES }, rounds.unwrap_or(if smoke { 1 } else { 10 })))
+    let deliveries = deliveries.unwrap_or(if smoke { SMOKE } else { DELIVERIES });
+    Ok(Arguments { smoke, deliveries, rounds: rounds.unwrap_or(if smoke { 1 } else { 10 }) })
 }
 
 fn main() -> ExitCode {
-    let (deliveries, rounds) = match arguments() {
+    let Arguments { smoke, deliveries, rounds } = match arguments() {
         Ok(arguments) => arguments,
         Err(error) => {
             eprintln!("observability: {error}");
             return ExitCode::FAILURE;
         }
     };
-    let smoke = deliveries == SMOKE;
     if !usage::is_counted() {
         println!("nothing was measured: this needs Linux, which counts CPU time in /proc/self/schedstat");
         return if smoke { ExitCode::SUCCESS } else { ExitCode::FAILURE };
@@ -72,7 +79,7 @@ fn main() -> ExitCode {
     if smoke {
         println!("smoke run: tiny sizes, the figures mean nothing");
     } else {
-        println!("cargo bench --bench observability -- --rounds {rounds}");
+        println!("cargo bench --bench observability -- --deliveries {deliveries} --rounds {rounds}");
     }
     ExitCode::SUCCESS
 }

@@ -151,9 +151,11 @@ impl Broadcast {
 
     /// The same broadcast at a limited rate: the most first attempts in a minute. Repeats are not
     /// counted; they are few, and their own pauses hold them back. They are spread evenly, and what was
-    /// not sent within the last second may be made up for.
+    /// not sent within the last second may be made up for. Whoever is left out or cannot be sent to uses
+    /// up its part: the audience is read at this rate.
     ///
-    /// Whoever was not reached when [`send_within`](Self::with_send_within) is over is left out.
+    /// Whoever was not reached when [`send_within`](Self::with_send_within) is over is left out. It
+    /// takes the place of [`spread_over`](Self::spread_over), and the other way round.
     #[must_use]
     pub const fn with_rate(mut self, per_minute: NonZeroU32) -> Self {
         self.speed = Some(Speed::PerMinute(per_minute));

@@ -31,7 +31,7 @@ use tokio::time::Instant;
 
 pub(super) use self::direct::Direct;
 pub(super) use self::ledger::Retries;
-pub(super) use self::session::{Ended, Session, Terms};
+pub(super) use self::session::{Call, Ended, Session, Terms};
 
 use self::book::{Book, Slip};
 use self::flight::{Arrival, Landed};
@@ -46,7 +46,7 @@ use super::{Delivery, Hub};
 use crate::sender::trial::{self, Settled, Step, Trial};
 use crate::sender::{self, Pace, Snapshot, later};
 use crate::store::Entry;
-use crate::telemetry::{Course, Mode};
+use crate::telemetry::{Mode, Run};
 use crate::{BroadcastId, Message, Outcome, SkipReason};
 
 /// What is to be sent.
@@ -74,7 +74,7 @@ struct Driver<B> {
     encrypting: usize,
     /// Entries that boarded and have not come back.
     aloft: usize,
-    course: Course,
+    run: Run,
     flights: JoinSet<()>,
     arrivals: mpsc::UnboundedSender<Arrival>,
     /// Bounded by the places: what boarded holds one until it comes back.
@@ -105,7 +105,7 @@ impl<B: Book> Driver<B> {
             window: Window::new(&hub.limits, deferred),
             encrypting: 0,
             aloft: 0,
-            course: Course::begin(&core.meters, if durable { Mode::Durable } else { Mode::Direct }),
+            run: Run::begin(&core.instruments, if durable { Mode::Durable } else { Mode::Direct }),
             flights: JoinSet::new(),
             arrivals,
             arrived,
@@ -130,7 +130,7 @@ impl<B: Book> Driver<B> {
         while self.flights.try_join_next().is_some() {}
         self.tick(now);
         self.pump(now);
-        self.course.deferred(self.window.deferred());
+        self.run.deferred(self.window.deferred());
     }
 
     /// Limits the rate of first attempts, or no more.
@@ -283,7 +283,7 @@ impl<B: Book> Driver<B> {
     fn settle_unsent(&mut self, entry: Entry, trial: &Trial, slip: Slip, settled: Settled, now: Instant) {
         let origin = entry.subscription.endpoint().origin();
         let elapsed = trial.first.map(|first| now.duration_since(first)).unwrap_or_default();
-        let service = self.hub.sender.core().meters.of(entry.subscription.endpoint().vendor());
+        let service = self.hub.sender.core().instruments.of(entry.subscription.endpoint().vendor());
         sender::tell(service, &entry.subscription, settled.outcome.kind(), trial.attempts);
         let changes = settled.changes();
         let delivery = Delivery::new(entry, settled.outcome, None, trial.attempts, elapsed);

@@ -1,6 +1,6 @@
 //! Broadcasts that survive this process.
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 
 use super::Publication;
@@ -86,13 +86,17 @@ pub struct ChannelStatistics {
 /// Broadcasts are cut into this many ranges, so that as many leases may work on one at once.
 const RANGES: NonZeroU16 = NonZeroU16::new(16).expect("not zero");
 
+/// Of a limited rate, so many messages a minute are worth a range.
+const FOR_A_RANGE: u32 = 60;
+
 impl DurableChannel {
     /// Enqueues in this journal.
     pub fn new(journal: impl Journal) -> Self {
         Self { journal: Arc::new(journal), ranges: RANGES }
     }
 
-    /// The same, cutting each broadcast into at most this many ranges. 16.
+    /// The same, cutting each broadcast into at most this many ranges. 16. One that begins at a limited
+    /// rate is cut into no more than one for each message a second.
     #[must_use]
     pub const fn with_ranges(mut self, ranges: NonZeroU16) -> Self {
         self.ranges = ranges;
@@ -146,8 +150,14 @@ impl DurableChannel {
     }
 
     async fn begin(&self, new: &NewBroadcast) -> Result<Begun, JournalError> {
-        let ranges = self.journal.split(&new.audience, self.ranges).await?;
+        let ranges = self.journal.split(&new.audience, self.ranges_at(new.control.per_minute)).await?;
         self.journal.begin(new, &ranges).await
+    }
+
+    /// A slow broadcast needs no leases beside one another: of a small rate they could have no parts.
+    fn ranges_at(&self, per_minute: Option<NonZeroU32>) -> NonZeroU16 {
+        let ranges = per_minute.map_or(u32::MAX, |rate| rate.get() / FOR_A_RANGE);
+        NonZeroU16::new(u16::try_from(ranges).unwrap_or(u16::MAX)).unwrap_or(NonZeroU16::MIN).min(self.ranges)
     }
 
     /// The numbers of a channel, for a page that shows them.

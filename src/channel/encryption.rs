@@ -14,7 +14,7 @@ use crate::engine::request::Body;
 use crate::engine::vapid::{Token, Vapid};
 use crate::sender::{Core, Fitted, Fitting, Job, Prepared};
 use crate::store::Entry;
-use crate::telemetry::{Meters, Stopwatch};
+use crate::telemetry::{Instruments, Stopwatch};
 
 /// Lanes of one batch: eight at once fill AVX-512, and eight times that amortises the hand-over.
 pub(super) const BATCH: usize = 64;
@@ -162,45 +162,47 @@ impl Batch {
 type Work = (Batch, oneshot::Sender<Vec<Encrypted>>);
 
 /// Does it, unless nobody waits any more. A panic of the encryptor ends here, without a reply.
-fn run((batch, reply): Work, meters: &Meters) {
+fn run((batch, reply): Work, instruments: &Instruments) {
     let watch = Stopwatch::start();
     if !reply.is_closed()
         && let Ok(results) = catch_unwind(AssertUnwindSafe(|| batch.run()))
     {
-        meters.encrypted(results.len(), watch);
+        instruments.encrypted(results.len(), watch);
         let _ = reply.send(results);
     }
 }
 
-fn serve(work: &Mutex<mpsc::Receiver<Work>>, meters: &Meters) {
+fn serve(work: &Mutex<mpsc::Receiver<Work>>, instruments: &Instruments) {
     loop {
         let next = work.lock().expect("no panic while waiting for work").recv();
         let Ok(work) = next else { return };
-        run(work, meters);
+        run(work, instruments);
     }
 }
 
 /// The threads. They end when the pool is dropped.
 pub(super) struct EncryptionPool {
-    meters: Meters,
+    instruments: Instruments,
     threads: usize,
     queue: Option<mpsc::Sender<Work>>,
 }
 
 impl EncryptionPool {
     /// Starts the threads; with none, batches are encrypted where they are submitted.
-    pub(super) fn new(threads: usize, meters: &Meters) -> Self {
+    pub(super) fn new(threads: usize, instruments: &Instruments) -> Self {
         let (queue, work) = mpsc::channel();
         let work = Arc::new(Mutex::new(work));
         let start = |i| {
-            let (work, meters) = (Arc::clone(&work), meters.clone());
-            thread::Builder::new().name(format!("webpush-encrypt-{i}")).spawn(move || serve(&work, &meters))
+            let (work, instruments) = (Arc::clone(&work), instruments.clone());
+            thread::Builder::new()
+                .name(format!("webpush-encrypt-{i}"))
+                .spawn(move || serve(&work, &instruments))
         };
         let started = (0..threads).map_while(|i| start(i).ok()).count();
         if started < threads {
             tracing::warn!(started, threads, "the machine gives fewer threads for encryption than asked for");
         }
-        Self { meters: meters.clone(), threads: started, queue: (started > 0).then_some(queue) }
+        Self { instruments: instruments.clone(), threads: started, queue: (started > 0).then_some(queue) }
     }
 
     pub(super) const fn threads(&self) -> usize {
@@ -212,7 +214,7 @@ impl EncryptionPool {
         let (reply, results) = oneshot::channel();
         match &self.queue {
             Some(queue) => drop(queue.send((batch, reply))),
-            None => run((batch, reply), &self.meters),
+            None => run((batch, reply), &self.instruments),
         }
         results
     }

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use crate::store::EntryRef;
-use crate::telemetry::Meters;
+use crate::telemetry::Instruments;
 use crate::{Counts, Origin};
 
 /// Sees every batch of removals before the store does, and may withhold it: the place for a
@@ -64,19 +64,19 @@ pub enum Review {
 #[derive(Debug)]
 pub(super) struct Counted {
     hook: Option<Arc<dyn RemovalHook>>,
-    meters: Meters,
+    instruments: Instruments,
 }
 
 impl Counted {
-    pub(super) fn new(hook: Option<Arc<dyn RemovalHook>>, meters: &Meters) -> Self {
-        Self { hook, meters: meters.clone() }
+    pub(super) fn new(hook: Option<Arc<dyn RemovalHook>>, instruments: &Instruments) -> Self {
+        Self { hook, instruments: instruments.clone() }
     }
 }
 
 impl RemovalHook for Counted {
     fn review(&self, removals: &Removals<'_>) -> Review {
         let review = self.hook.as_ref().map_or(Review::Apply, |hook| hook.review(removals));
-        let service = self.meters.of(removals.origin.vendor());
+        let service = self.instruments.of(removals.origin.vendor());
         service.removals(removals.entries.len(), review == Review::Withhold);
         review
     }

@@ -29,7 +29,7 @@ pub use self::signer::{SignError, SignErrorKind, Signer};
 pub use self::token::Token;
 pub use self::topic::{Topic, TopicError, TopicInput, TopicKey};
 
-use self::cache::{Found, TokenCache};
+use self::cache::TokenCache;
 use self::token::Term;
 
 /// The vendors of browsers need a handful of tokens; the rest is for self-hosted push services.
@@ -150,10 +150,9 @@ impl Vapid {
             Key::Here(key) => {
                 Ok(tokens.get_or_make(origin, now, |term| self.0.identity.token(key, origin, term)))
             }
-            Key::Elsewhere(_) => match tokens.find(origin, now) {
-                Found::Token { token, .. } => Ok(token),
-                Found::Wanted(_) => Err(SignError::new(SignErrorKind::NotReady)),
-            },
+            Key::Elsewhere(_) => {
+                tokens.find(origin, now).map_err(|_| SignError::new(SignErrorKind::NotReady))
+            }
         }
     }
 
@@ -175,8 +174,8 @@ impl Vapid {
         let (tokens, origin) = (&self.0.tokens, origin.as_str());
         loop {
             let term = match tokens.find(origin, self.now()) {
-                Found::Token { token, .. } => return Ok(token),
-                Found::Wanted(term) => term,
+                Ok(token) => return Ok(token),
+                Err(term) => term,
             };
             let token = self.0.identity.ask(&**signer, origin, term).await?;
             // None where the slot ended, or the token was refused, while it was signed.
@@ -186,10 +185,18 @@ impl Vapid {
         }
     }
 
-    /// Has the next token of this origin signed, when it is time for that, to be used when the
-    /// present one ends.
-    #[cfg(feature = "channel")]
-    pub(crate) async fn authorize_next(&self, origin: &Origin) -> Result<(), SignError> {
+    /// Has the [`Signer`] make the next token of an origin while the present one is still used, when
+    /// that one is used for less than ten minutes more; else, and with a key at hand, nothing
+    /// happens. `Sender` does this by itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`authorize`](Self::authorize). The present token stays.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the question.
+    pub async fn authorize_ahead(&self, origin: &Origin) -> Result<(), SignError> {
         let origin = origin.as_str();
         if let Key::Elsewhere(signer) = &self.0.identity.key
             && let Some(term) = self.0.tokens.next_term(origin, self.now())
@@ -203,12 +210,15 @@ impl Vapid {
     /// What there is to sign with for an origin, without waiting.
     #[cfg(feature = "channel")]
     pub(crate) fn readiness(&self, origin: &str) -> Readiness {
+        let now = self.now();
         match &self.0.identity.key {
             Key::Here(_) => Readiness::OnDemand,
-            Key::Elsewhere(_) => match self.0.tokens.find(origin, self.now()) {
-                Found::Token { token, ending } => Readiness::Ready { token, ending },
-                Found::Wanted(_) => Readiness::Missing,
-            },
+            Key::Elsewhere(_) => {
+                match (self.0.tokens.find(origin, now), self.0.tokens.next_term(origin, now)) {
+                    (Ok(token), next) => Readiness::Ready { token, ending: next.is_some() },
+                    (Err(_), _) => Readiness::Missing,
+                }
+            }
         }
     }
 

@@ -103,7 +103,8 @@ impl Bucket {
     fn fill(&mut self, now: Instant) {
         let grown = now.duration_since(self.at).as_secs_f64() * self.pace.per_second;
         self.tokens = (self.tokens + grown).min(self.depth());
-        self.at = now;
+        // Those who share it may have looked at the clock before others did.
+        self.at = self.at.max(now);
     }
 
     fn depth(&self) -> f64 {

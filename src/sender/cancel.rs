@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Sender;
 use crate::engine::cancel::{self, CancelUrlError, CancelVerdict};
+use crate::telemetry::CancelEnd;
 use crate::transport::{TransportError, TransportErrorKind};
 use crate::{LastFailure, MessageUrl, PolicyError, Subscription};
 
@@ -81,6 +82,22 @@ impl Sender {
     /// Dropping the future abandons the request: the message may have been taken back or not. Ask
     /// again.
     pub async fn cancel(
+        &self,
+        subscription: &Subscription,
+        url: &MessageUrl,
+    ) -> Result<Cancellation, CancelError> {
+        let result = self.take_back(subscription, url).await;
+        let end = match result {
+            Ok(Cancellation::Done) => CancelEnd::Done,
+            Ok(Cancellation::Gone) => CancelEnd::Gone,
+            Ok(Cancellation::Unsupported) => CancelEnd::Unsupported,
+            Err(_) => CancelEnd::Failed,
+        };
+        self.core().instruments.of(subscription.endpoint().vendor()).cancelled(end);
+        result
+    }
+
+    async fn take_back(
         &self,
         subscription: &Subscription,
         url: &MessageUrl,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::meter::{Meter, OriginRates};
 use super::{Shares, later};
-use crate::telemetry::{Meters, Service};
+use crate::telemetry::{Instruments, Service};
 use crate::{Endpoint, KeyId, Origin, SubscriptionId};
 
 /// Origins come from endpoints that strangers chose: the table is bounded (S-31).
@@ -39,14 +39,14 @@ pub(crate) struct Origins {
     table: Mutex<LruCache<Origin, Arc<OriginState>>>,
     limit: usize,
     rates: OriginRates,
-    meters: Meters,
+    instruments: Instruments,
 }
 
 impl Origins {
     /// A table in which each origin takes at most `limit` requests at once, at these rates.
-    pub(crate) fn new(limit: usize, rates: OriginRates, meters: &Meters) -> Self {
+    pub(crate) fn new(limit: usize, rates: OriginRates, instruments: &Instruments) -> Self {
         let capacity = const { NonZeroUsize::new(MAX_ORIGINS).expect("not zero") };
-        Self { table: Mutex::new(LruCache::new(capacity)), limit, rates, meters: meters.clone() }
+        Self { table: Mutex::new(LruCache::new(capacity)), limit, rates, instruments: instruments.clone() }
     }
 
     pub(crate) fn of(&self, endpoint: &Endpoint) -> Arc<OriginState> {
@@ -55,7 +55,7 @@ impl Origins {
             return Arc::clone(state);
         }
         let vendor = endpoint.vendor();
-        let (meter, service) = (self.rates.meter(vendor), self.meters.of(vendor).clone());
+        let (meter, service) = (self.rates.meter(vendor), self.instruments.of(vendor).clone());
         let state = Arc::new(OriginState::new(endpoint.origin(), service, self.limit, meter));
         table.put(state.origin().clone(), Arc::clone(&state));
         state
@@ -399,7 +399,7 @@ mod tests {
     }
 
     fn origin() -> Arc<OriginState> {
-        Origins::new(1024, OriginRates::default(), &Meters::new())
+        Origins::new(1024, OriginRates::default(), &Instruments::new())
             .of(&"https://push.example.net/x".parse().unwrap())
     }
 
@@ -478,7 +478,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_table_is_bounded() {
-        let origins = Origins::new(8, OriginRates::default(), &Meters::new());
+        let origins = Origins::new(8, OriginRates::default(), &Instruments::new());
         for i in 0..10_000 {
             origins.of(&format!("https://h{i}.example.net/x").parse().unwrap());
         }

@@ -69,10 +69,7 @@ impl Signing {
     fn ask(&self, vapid: &Vapid, origin: &Origin, next: bool) -> (Signed, Instant) {
         let about = (vapid.key_id(), origin.clone(), next);
         let mut table = self.lock();
-        if table.len() == CAPACITY && !table.contains(&about) {
-            table.pop_lru();
-        }
-        let asked = table.get_or_insert_mut(about.clone(), Asked::default);
+        let asked = asked(&mut table, &about);
         if let Some(running) = &asked.running {
             return running.clone();
         }
@@ -97,7 +94,7 @@ impl Signing {
     async fn question(self, vapid: Vapid, about: About) -> Result<(), Unsigned> {
         let (_, origin, next) = &about;
         let answer = async {
-            if *next { vapid.authorize_next(origin).await } else { vapid.authorize(origin).await.map(drop) }
+            if *next { vapid.authorize_ahead(origin).await } else { vapid.authorize(origin).await.map(drop) }
         };
         let unavailable = |error| SignError::new(SignErrorKind::Unavailable).with_source(error);
         let answer = match AssertUnwindSafe(timeout(LIMIT, answer)).catch_unwind().await {
@@ -119,7 +116,7 @@ impl Signing {
 
     fn failed(&self, about: About, error: &SignError) -> Unsigned {
         let mut table = self.lock();
-        let asked = table.get_or_insert_mut(about.clone(), Asked::default);
+        let asked = asked(&mut table, &about);
         let rest = FIRST_REST.saturating_mul(1 << asked.failures.min(6)).min(MAX_REST);
         asked.failures = asked.failures.saturating_add(1);
         asked.running = None;
@@ -138,8 +135,64 @@ impl Signing {
     }
 }
 
+/// What is known of a question. Its table does not grow, whoever is forgotten for it.
+fn asked<'a>(table: &'a mut LruCache<About, Asked>, about: &About) -> &'a mut Asked {
+    if table.len() >= CAPACITY && !table.contains(about) {
+        table.pop_lru();
+    }
+    table.get_or_insert_mut(about.clone(), Asked::default)
+}
+
 impl fmt::Debug for Signing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Signing").field("asked", &self.lock().len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::PublicKey;
+    use crate::engine::vapid::{Signer, TopicKey, VapidKey};
+
+    #[derive(Debug)]
+    struct Broken(PublicKey);
+
+    #[async_trait]
+    impl Signer for Broken {
+        fn public_key(&self) -> &PublicKey {
+            &self.0
+        }
+
+        fn topic_key(&self) -> TopicKey {
+            TopicKey::from_bytes([7; 32])
+        }
+
+        async fn sign(&self, _: &[u8]) -> Result<[u8; 64], SignError> {
+            Err(SignError::new(SignErrorKind::Unavailable))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn questions_that_were_forgotten_while_they_ran_do_not_make_the_table_grow() {
+        let key = PublicKey::from_bytes(VapidKey::from_scalar(&[1; 32]).unwrap().public_key()).unwrap();
+        let vapid = Vapid::with_signer(Broken(key), "mailto:ops@example.org".parse().unwrap());
+        let signing = Signing::new();
+        let ask = |n: usize| {
+            let endpoint: crate::Endpoint = format!("https://h{n}.example.net/x").parse().unwrap();
+            signing.token(&vapid, &endpoint.origin()).0
+        };
+        // None of them runs before all are asked.
+        let asked: Vec<_> = (0..CAPACITY + 10).map(ask).collect();
+        for answer in asked {
+            assert!(answer.await.is_err());
+        }
+        assert_eq!(signing.lock().len(), CAPACITY);
+        for n in 0..10 {
+            assert!(ask(2 * CAPACITY + n).await.is_err());
+        }
+        assert_eq!(signing.lock().len(), CAPACITY);
     }
 }

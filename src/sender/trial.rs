@@ -28,6 +28,8 @@ pub(crate) struct Trial {
     spent: Duration,
     /// The last request may have arrived.
     pub(crate) unconfirmed: bool,
+    /// Requests of former leases that used up no try: answers to the wrong key, as a rule.
+    passed: u8,
     /// The keys that were not the right one. By id: the keyring may change in between.
     wrong: Vec<KeyId>,
     /// The token was rebuilt for this subscription already.
@@ -112,6 +114,7 @@ impl Trial {
             first: (tried.attempts > 0).then_some(now),
             spent: ttl.as_duration().saturating_sub(ttl_left),
             unconfirmed: tried.unconfirmed,
+            passed: tried.attempts.saturating_sub(tried.failures),
             ..Self::default()
         }
     }
@@ -121,15 +124,26 @@ impl Trial {
         Tried::new(self.attempts, self.failures, self.unconfirmed)
     }
 
-    /// The key to sign with; none when no key of ours can be right.
+    /// The key to sign with; none when no key of ours can be right. Journals do not keep which were
+    /// wrong: another lease begins with the key after those that were tried.
     pub(crate) fn vapid<'a>(&self, keyring: &'a Keyring, bound: Option<KeyId>) -> Option<&'a Vapid> {
-        keyring.candidates(bound).find(|vapid| !self.wrong.contains(&vapid.key_id()))
+        let keys = || keyring.candidates(bound);
+        let passed = if self.passed == 0 { 0 } else { usize::from(self.passed) % keys().count().max(1) };
+        let possible = |vapid: &&Vapid| !self.wrong.contains(&vapid.key_id());
+        keys().skip(passed).chain(keys().take(passed)).find(possible)
+    }
+
+    /// Whether every key was wrong: in this lease, or counted over several.
+    fn knows_no_key(&self, keyring: &Keyring, bound: Option<KeyId>) -> bool {
+        // Twice, because other answers may be among those counted.
+        let enough = 2 * keyring.candidates(bound).count();
+        self.vapid(keyring, bound).is_none() || usize::from(self.passed) + self.wrong.len() >= enough
     }
 
     /// The end where there is no key to sign with.
     pub(crate) fn keyless(&mut self, keyring: &Keyring, bound: Option<KeyId>) -> Settled {
         match unbound(keyring, bound) {
-            Some(settled) => Settled { detail: self.detail.take(), limit: self.limit.take(), ..settled },
+            Some(Settled { outcome, change, .. }) => Settled { change, ..self.settle(outcome) },
             None => self.settle(Outcome::KeyMismatch).with_change(Change::NeedsRenewal),
         }
     }
@@ -167,7 +181,7 @@ impl Trial {
 
     /// The end because no time is left.
     pub(crate) fn expire(&mut self) -> Settled {
-        self.settle(if self.unconfirmed { Outcome::Unconfirmed } else { Outcome::Expired })
+        self.settle(Outcome::Expired)
     }
 
     /// the end before a request that would be made after this wait, where the subscription has
@@ -178,17 +192,13 @@ impl Trial {
         subscription: &Subscription,
         wait: Duration,
     ) -> Option<Settled> {
-        expires_within(core, subscription, wait).then(|| {
-            let skipped = Outcome::Skipped(SkipReason::Expired);
-            self.settle(if self.unconfirmed { Outcome::Unconfirmed } else { skipped })
-        })
+        expires_within(core, subscription, wait).then(|| self.settle(Outcome::Skipped(SkipReason::Expired)))
     }
 
     /// The end before another request, where no try is left: the last request was deferred
     /// without an answer, and none came.
     pub(crate) fn exhausted(&mut self, core: &Core) -> Option<Settled> {
-        let exhausted = self.failures >= core.retry.attempts;
-        exhausted.then(|| if self.unconfirmed { self.settle(Outcome::Unconfirmed) } else { self.used_up() })
+        (self.failures >= core.retry.attempts).then(|| self.used_up())
     }
 
     /// Reads the result of a request.
@@ -241,8 +251,10 @@ impl Trial {
         (self.failures >= core.retry.attempts).then(|| self.used_up())
     }
 
-    /// The end, with what the push service said last.
+    /// The end, with what the push service said last. Where the last request may have arrived, that
+    /// is the outcome, whatever kept it from being repeated.
     pub(crate) fn settle(&mut self, outcome: Outcome) -> Settled {
+        let outcome = if self.unconfirmed { Outcome::Unconfirmed } else { outcome };
         Settled { outcome, change: None, limit: self.limit.take(), detail: self.detail.take() }
     }
 
@@ -326,7 +338,7 @@ impl Trial {
     /// be the one; else the client must subscribe anew.
     fn key_mismatch(&mut self, made: &Made<'_>) -> Step {
         self.wrong.push(made.vapid.key_id());
-        if self.vapid(made.keyring, made.bound).is_some() {
+        if !self.knows_no_key(made.keyring, made.bound) {
             return Step::Again(Duration::ZERO);
         }
         self.settle(Outcome::KeyMismatch).with_change(Change::NeedsRenewal).into()

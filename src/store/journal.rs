@@ -169,7 +169,8 @@ pub trait Journal: SubscriptionStore {
     ) -> Result<Vec<Summary>, JournalError>;
 
     /// Pauses a broadcast, lets it go on, or limits its rate. Workers see it in the answer to
-    /// their next checkpoint.
+    /// their next checkpoint. It takes the place of what was said before, also of the rate that the
+    /// broadcast was enqueued with: pause with the rate that it is to go on at.
     async fn control(&self, id: &BroadcastId, control: Control) -> Result<(), JournalError>;
 
     /// The broadcasts that have not ended, by id, after this one.

@@ -7,7 +7,7 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use tokio::time::Instant;
 
 use super::series;
-use super::{Halt, LeaseEnd, Mode, Pause};
+use super::{CancelEnd, Halt, LeaseEnd, Mode, Pause};
 use crate::{BroadcastState, OriginLabel, OutcomeKind, Vendor};
 
 /// All others are one: who they are is their subscribers' choice.
@@ -37,11 +37,12 @@ const OTHER: usize = 11;
 const ENDS: [&str; 4] = ["dropped", "failed", "finished", "timed_out"];
 const MODES: [(&str, &str); 2] =
     [("direct", series::BROADCASTS_RUNNING), ("durable", series::LEASES_RUNNING)];
+const CANCEL_ENDS: [&str; 4] = ["done", "failed", "gone", "unsupported"];
 const LEASE_ENDS: [&str; 5] = ["aborted", "done", "failed", "lost", "released"];
 
 /// Everything that one sender counts with. Cloning is cheap.
 #[derive(Clone, Debug)]
-pub(crate) struct Meters(Arc<Inner>);
+pub(crate) struct Instruments(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -72,7 +73,7 @@ impl Modal {
     }
 }
 
-impl Meters {
+impl Instruments {
     pub(crate) fn new() -> Self {
         series::describe();
         Self(Arc::new(Inner {
@@ -120,6 +121,7 @@ pub(crate) struct Service(Arc<Handles>);
 
 #[derive(Debug)]
 struct Handles {
+    cancels: [Counter; CANCEL_ENDS.len()],
     deliveries: [Counter; OutcomeKind::ALL.len()],
     exchange_seconds: Histogram,
     in_flight: Gauge,
@@ -139,6 +141,7 @@ impl Service {
             counter!(series::DELIVERIES, "service" => service, "outcome" => outcome)
         });
         Self(Arc::new(Handles {
+            cancels: CANCEL_ENDS.map(|end| counter!(series::CANCELS, "service" => service, "end" => end)),
             deliveries,
             exchange_seconds: histogram!(series::EXCHANGE_SECONDS, "service" => service),
             in_flight: gauge!(series::IN_FLIGHT, "service" => service),
@@ -156,6 +159,11 @@ impl Service {
 
     pub(crate) fn delivered(&self, outcome: OutcomeKind) {
         self.0.deliveries[outcome as usize].increment(1);
+    }
+
+    /// A message was taken back, or not.
+    pub(crate) fn cancelled(&self, end: CancelEnd) {
+        self.0.cancels[end as usize].increment(1);
     }
 
     /// A request is handed to the transport.
@@ -212,8 +220,8 @@ impl Drop for Exchange<'_> {
 
 /// A broadcast that runs here, or a lease of one.
 #[derive(Debug)]
-pub(crate) struct Course {
-    meters: Meters,
+pub(crate) struct Run {
+    instruments: Instruments,
     mode: Mode,
     began: Stopwatch,
     /// How old the broadcast was then.
@@ -222,18 +230,18 @@ pub(crate) struct Course {
     ended: bool,
 }
 
-impl Course {
-    pub(crate) fn begin(meters: &Meters, mode: Mode) -> Self {
-        let course = Self {
-            meters: meters.clone(),
+impl Run {
+    pub(crate) fn begin(instruments: &Instruments, mode: Mode) -> Self {
+        let run = Self {
+            instruments: instruments.clone(),
             mode,
             began: Stopwatch::start(),
             age: Duration::ZERO,
             deferred: 0,
             ended: false,
         };
-        course.modal().running.increment(1);
-        course
+        run.modal().running.increment(1);
+        run
     }
 
     /// The broadcast began so long ago.
@@ -244,7 +252,7 @@ impl Course {
     /// So many entries wait outside the window now.
     pub(crate) fn deferred(&mut self, entries: usize) {
         if entries != self.deferred {
-            self.meters.0.deferred.increment(count(entries) - count(self.deferred));
+            self.instruments.0.deferred.increment(count(entries) - count(self.deferred));
             self.deferred = entries;
         }
     }
@@ -270,11 +278,11 @@ impl Course {
     }
 
     fn modal(&self) -> &Modal {
-        &self.meters.0.modes[self.mode as usize]
+        &self.instruments.0.modes[self.mode as usize]
     }
 }
 
-impl Drop for Course {
+impl Drop for Run {
     fn drop(&mut self) {
         self.deferred(0);
         self.modal().running.decrement(1);
@@ -328,6 +336,7 @@ mod tests {
         }
         assert_eq!(LEASE_ENDS[LeaseEnd::Released as usize], "released");
         assert_eq!(LEASE_ENDS[LeaseEnd::Lost as usize], "lost");
+        assert_eq!(CANCEL_ENDS[CancelEnd::Unsupported as usize], "unsupported");
         assert_eq!(MODES[Mode::Durable as usize].0, "durable");
         for (place, kind) in OutcomeKind::ALL.iter().enumerate() {
             assert_eq!(*kind as usize, place);

@@ -4,13 +4,13 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use super::{Halt, LeaseEnd, Mode, Pause};
+use super::{CancelEnd, Halt, LeaseEnd, Mode, Pause};
 use crate::{BroadcastState, OriginLabel, OutcomeKind, Vendor};
 
 #[derive(Clone, Debug)]
-pub(crate) struct Meters(Service);
+pub(crate) struct Instruments(Service);
 
-impl Meters {
+impl Instruments {
     pub(crate) const fn new() -> Self {
         Self(Service)
     }
@@ -36,6 +36,8 @@ pub(crate) struct Service;
 impl Service {
     pub(crate) const fn delivered(&self, _: OutcomeKind) {}
 
+    pub(crate) const fn cancelled(&self, _: CancelEnd) {}
+
     pub(crate) const fn exchange(&self) -> Exchange<'_> {
         Exchange(PhantomData)
     }
@@ -59,10 +61,10 @@ impl Exchange<'_> {
 }
 
 #[derive(Debug)]
-pub(crate) struct Course;
+pub(crate) struct Run;
 
-impl Course {
-    pub(crate) const fn begin(_: &Meters, _: Mode) -> Self {
+impl Run {
+    pub(crate) const fn begin(_: &Instruments, _: Mode) -> Self {
         Self
     }
 

@@ -4,6 +4,7 @@ use metrics::Unit;
 
 pub(super) const BROADCASTS: &str = "webpush_broadcasts_total";
 pub(super) const BROADCAST_SECONDS: &str = "webpush_broadcast_seconds";
+pub(super) const CANCELS: &str = "webpush_cancels_total";
 pub(super) const CHECKPOINTS: &str = "webpush_checkpoints_total";
 pub(super) const CHECKPOINT_SECONDS: &str = "webpush_checkpoint_seconds";
 pub(super) const DEFERRED: &str = "webpush_deferred";
@@ -21,8 +22,9 @@ pub(super) const RETRIES: &str = "webpush_retries_total";
 pub(super) const STOPS: &str = "webpush_stops_total";
 pub(super) const TOKENS: &str = "webpush_tokens_signed_total";
 
-const COUNTERS: [(&str, &str); 10] = [
+const COUNTERS: [(&str, &str); 11] = [
     (BROADCASTS, "Broadcasts that ended here"),
+    (CANCELS, "Messages that were to be taken back, by what came of it"),
     (CHECKPOINTS, "Checkpoints by whether they were written"),
     (DELIVERIES, "Subscriptions by the outcome that a message had for them"),
     (LEASES, "Leases of broadcasts by how they ended"),

@@ -26,6 +26,9 @@ use super::{Transport, TransportError, TransportErrorKind};
 /// retry. The wait is not part of the inner transport's time limits. A request that fails has used
 /// its turn all the same.
 ///
+/// For channels there is `SenderBuilder::origin_rate`, where nobody who waits holds a place in flight;
+/// this is for everything else that is sent, and for one rate over all origins.
+///
 /// The rates are this process's own: with several nodes, divide them. Origins are remembered by
 /// last use, 4096 of them; one that is forgotten meanwhile may send a burst again.
 ///

@@ -38,6 +38,13 @@ fn index(seen: &Seen) -> usize {
     seen.uri.rsplit_once('/').unwrap().1.parse().unwrap()
 }
 
+const NOTHING: u8 = b'-';
+
+/// Which payload it is: its first octet.
+fn kind(seen: &Seen) -> u8 {
+    seen.body.first().copied().unwrap_or(NOTHING)
+}
+
 /// The octets of a body, as the message asks for them; none where it cannot be so.
 fn body(len: usize, padding: Padding) -> Option<usize> {
     if len == 0 {
@@ -94,23 +101,23 @@ impl Case {
         self.fallback.filter(|len| *len < self.lens[n])
     }
 
-    /// The first octet of what must arrive, where it is clear: the payload as it is padded, else the
+    /// The [`kind`] of what must arrive, where it is clear: the payload as it is padded, else the
     /// fallback as it is padded.
-    fn arrives(&self, n: usize) -> Option<Option<u8>> {
+    fn arrives(&self, n: usize) -> Option<u8> {
         let fits = |len| body(len, self.padding).filter(|body| *body <= self.takes[n]);
         let whole = fits(self.lens[n]).map(|body| (body, b'p'));
         let what = whole.or_else(|| self.shorter(n).and_then(fits).map(|body| (body, b'f')));
-        what.map(|(body, octet)| (body > 0).then_some(octet))
+        what.map(|(body, kind)| if body > 0 { kind } else { NOTHING })
     }
 
-    /// Checks one subscription's requests of one round. Returns what was accepted.
-    fn check(&self, n: usize, round: usize, arrived: bool, asked: &[Seen]) -> Option<Option<u8>> {
+    /// Checks one subscription's requests of one round. Returns the [`kind`] of what was accepted.
+    fn check(&self, n: usize, round: usize, arrived: bool, asked: &[Seen]) -> Option<u8> {
         let refused = asked.iter().filter(|seen| seen.body.len() > self.takes[n]).count();
         assert!(asked.len() <= 2);
         // Padding that is cut may be refused once more, where there is nothing shorter.
         assert!(round < 3 || self.shorter(n).is_none() || refused == 0);
         assert!(!arrived || (asked.len(), refused) == (1, 0), "what arrived once needs no second try");
-        let accepted = (refused < asked.len()).then(|| asked.last().unwrap().body.first().copied());
+        let accepted = (refused < asked.len()).then(|| kind(asked.last().unwrap()));
         let expected = self.arrives(n);
         assert!(expected.is_none() || accepted == expected, "{accepted:?}, not {expected:?}");
         accepted

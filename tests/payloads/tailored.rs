@@ -12,7 +12,10 @@ use webpush_channels::sender::Sender;
 use webpush_channels::store::journal::JournalErrorKind;
 use webpush_channels::store::{Audience, Entry, MemoryStore, NewEntry, SubscriptionStore as _};
 use webpush_channels::testing::{StubTransport, UserAgent};
-use webpush_channels::{LastFailure, Outcome, OutcomeKind, Padding, Payload, SkipReason, SubscriptionKeys};
+use webpush_channels::transport::{Processed, TransportError, TransportErrorKind};
+use webpush_channels::{
+    CollapseKey, LastFailure, Outcome, OutcomeKind, Padding, Payload, SkipReason, SubscriptionKeys,
+};
 
 use super::support::{self, Double, Plain, answer, at, hub, limits, news, sender, status, store, user};
 use super::{SECOND, counted, durable, encrypting, entry, message, octets, opened, payload, publish};
@@ -280,4 +283,19 @@ async fn functions_cannot_be_stored() {
     let transport = Double::accepting();
     durable::worker(&journal, &transport, 8).run_until_idle().await.unwrap();
     assert!(transport.seen().is_empty());
+}
+
+/// Nothing says that the first did not arrive.
+#[tokio::test(start_paused = true)]
+async fn who_may_have_got_a_payload_is_not_skipped_when_there_is_none_for_the_repeat() {
+    let transport = Double::new(|_, _| {
+        Err(TransportError::new(TransportErrorKind::Timeout).with_processed(Processed::Unknown))
+    });
+    let asked = AtomicUsize::new(0);
+    let once = move |_: &Entry| (asked.fetch_add(1, Ordering::SeqCst) == 0).then(|| octets(9));
+    let collapsing = message(octets(9)).with_collapse_key(CollapseKey::new("inbox").unwrap());
+    let hub = hub(store(at("push.example.net", 1)).await, &transport);
+    let report = publish(&hub, Broadcast::new(collapsing).with_payloads(once)).await;
+    counted(&report, &[(OutcomeKind::Unconfirmed, 1)]);
+    assert_eq!(report.attempts, 1);
 }

@@ -7,17 +7,12 @@ use std::path::Path;
 /// Types that cannot hold anything secret: words, numbers, settings, names that are shown on
 /// purpose, errors that are words.
 const PLAIN: &str = "
-    EceAesGcm
-    AddressPolicy Audience BroadcastState Browser ChannelStatistics Claims Coding
     AddressPolicy Audience BroadcastState Browser CancelVerdict Cancellation ChannelStatistics Claims Coding
-    AddressPolicy Audience BroadcastState Browser ChannelStatistics Claims Coding Freshness
-    ConnectionFault Count Counters Counts DeclarativeReader Direction Ece LastFailure Limits ManualClock MemoryStoreBuilder
-    OriginReport OutcomeKind Padding Processed PushServiceBuilder Put Refusal Renewal
-    ConnectionFault Count Counters Counts Ece LastFailure Limits ManualClock MemoryStoreBuilder
-    OriginReport OutcomeKind Padding Processed PushServiceBuilder Put Rate Refusal Renewal RenewalWindow
-    RetryPolicy Review RustCrypto SkipReason Snapshot SqliteFileError SqliteStore
-    SqliteStoreBuilder StoreErrorKind SystemClock SystemResolver TransportErrorKind Ttl Urgency Vendor Version
-    Violation
+    ConnectionFault Count Counters Counts DeclarativeReader Direction Ece EceAesGcm Freshness KeyAdvice
+    LastFailure Limits ManualClock MemoryStoreBuilder OriginReport OutcomeKind Padding Processed
+    PushServiceBuilder Put Rate Refusal Renewal RenewalWindow RetireError RetryPolicy Review RustCrypto
+    SignErrorKind SkipReason Snapshot SqliteFileError SqliteStore SqliteStoreBuilder StoreErrorKind
+    SystemClock SystemResolver TransportErrorKind Ttl Urgency Vendor Version Violation
 ";
 
 /// Errors and values that the tests provoke without writing the name of their type.
@@ -25,7 +20,7 @@ const UNNAMED: &str = "
     BroadcastError Classified CollapseKeyError ContactError Credentials DeclarativeBuilder DecryptError Delivery
     EndpointError EntryRef HubChannel HyperTransportError KeyError KeyIdError NameError Origin Page
     PayloadError PolicyError PositionError Received Removals ResponseDetail ChannelsBuilder
-    SecretOctets SecretText SenderBuilder Sent SubscriptionError SubscriptionIdError Token
+    SecretOctets SecretText SenderBuilder Sent SignError SubscriptionError SubscriptionIdError Token
     TopicError TransportError TtlError UrgencyError VapidKeyError VapidRefusal
 ";
 

@@ -10,7 +10,7 @@ use webpush_channels::channel::{Broadcast, Channel as _, Channels, Controls, Pro
 use webpush_channels::engine::encryption::{AwsLc, Encoded, Encryption, Encryptor as _, Lane, Plaintext};
 use webpush_channels::engine::request::{Body, PushRequest};
 use webpush_channels::engine::response::{Verdict, classify};
-use webpush_channels::engine::vapid::{Keyring, TopicInput};
+use webpush_channels::engine::vapid::{Keyring, TopicInput, TopicKey, Vapid, VapidKey};
 use webpush_channels::sender::Sender;
 use webpush_channels::store::{
     Audience, Change, Entry, MemoryStore, NewEntry, SubscriptionStore as _, Unseen, UnseenPage,
@@ -29,7 +29,7 @@ use crate::journal::format_journal;
 use crate::needles::Shown;
 #[cfg(feature = "postgres")]
 use crate::world::DATABASE_PASSWORD;
-use crate::world::{ORIGIN, PATH, PLAINTEXT, World, broadcast, clock, user};
+use crate::world::{ORIGIN, PATH, PLAINTEXT, TOPIC_KEY, World, broadcast, clock, user};
 
 pub(crate) async fn format_all(world: &World, shown: &mut Shown<'_>) {
     values(world, shown);
@@ -77,6 +77,16 @@ fn vapid(world: &World, shown: &mut Shown<'_>) {
     }
     shown.debug(&world.vapid);
     shown.debug(&Keyring::new(world.vapid.clone()));
+    shown.debug(&TopicKey::from_bytes(TOPIC_KEY));
+    let elsewhere = Vapid::with_signer(key.clone(), world.vapid.contact().clone()).with_clock(clock());
+    shown.debug(&elsewhere);
+    let other = VapidKey::from_scalar(&[3; 32]).unwrap();
+    let keyring =
+        Keyring::new(Vapid::new(other, world.vapid.contact().clone())).with_older(elsewhere.clone());
+    shown.debug(&keyring);
+    shown.debug(&keyring.advice(Some(key.id())));
+    shown.debug(&keyring.with_retired(key.id()).unwrap());
+    shown.failure(elsewhere.authorization(&world.subscription.endpoint().origin()));
     shown.debug(world.vapid.contact());
     shown.display(world.vapid.contact());
     let origin = world.subscription.endpoint().origin();

@@ -12,11 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use http::StatusCode;
 use webpush_channels::channel::{
     Broadcast, Channel as _, Channels, DurableChannel, Publication, RemovalHook, Removals, Review, Worker,
 };
+use webpush_channels::sender::Sender;
 use webpush_channels::store::journal::Journal as _;
 use webpush_channels::store::{Audience, MemoryStore};
+use webpush_channels::testing::{StubReply, StubTransport};
 use webpush_channels::transport::{TransportError, TransportErrorKind};
 use webpush_channels::{OutcomeKind, Report};
 
@@ -225,6 +228,32 @@ async fn a_single_message_is_counted_too() {
     book.is("webpush_retries_total", &[mozilla], 2.0);
     book.is("webpush_in_flight", &[], 0.0);
     assert_eq!(book.get("webpush_encryption_seconds", &[]).times, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_taken_back_is_counted_by_what_came_of_it() {
+    let book = Book::default();
+    let stub = StubTransport::new();
+    let statuses = [
+        StatusCode::NO_CONTENT,
+        StatusCode::NOT_FOUND,
+        StatusCode::METHOD_NOT_ALLOWED,
+        StatusCode::IM_A_TEAPOT,
+    ];
+    stub.script_all([StubReply::Created].into_iter().chain(statuses.map(StubReply::status)));
+    let sender = metrics::with_local_recorder(&book, || {
+        Sender::builder(support::vapid(1), stub).encryptor(support::Plain).build()
+    });
+    let subscription = support::subscription("https://updates.push.services.mozilla.com/p/1");
+    let sent = sender.send(&subscription, &message()).await;
+    let url = sent.outcome.message_url().unwrap();
+    for _ in 0..statuses.len() {
+        let _ = sender.cancel(&subscription, url).await;
+    }
+    for end in ["done", "gone", "unsupported", "failed"] {
+        book.is("webpush_cancels_total", &[("service", "mozilla"), ("end", end)], 1.0);
+    }
+    book.is("webpush_requests_total", &[], 1.0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,7 +26,6 @@ use webpush_channels_server::{Service, Settings};
 #[path = "../../../benches/budgets/table.rs"]
 mod table;
 #[path = "../../../benches/budgets/usage.rs"]
-#[allow(dead_code, reason = "only the machine is told")]
 mod usage;
 
 use table::{Row, Table, median};

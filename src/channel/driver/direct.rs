@@ -245,7 +245,7 @@ impl Direct {
                 None if self.scan.is_exhausted() => BroadcastState::Finished,
                 None => BroadcastState::TimedOut,
             };
-            self.driver.course.ended(self.state);
+            self.driver.run.ended(self.state);
         }
     }
 }

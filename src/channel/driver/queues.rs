@@ -275,6 +275,16 @@ impl Queues {
         }
     }
 
+    /// Whether there is something to be sent, and all of it waits for its origin's rate.
+    pub(super) fn wait_for_rates(&self) -> bool {
+        // Whoever waits for a rate is listed there.
+        if self.paused.is_empty() {
+            return false;
+        }
+        let mut waiting = self.slab.iter().filter(|(_, q)| !q.lines.is_empty()).peekable();
+        waiting.peek().is_some() && waiting.all(|(_, q)| matches!(q.place, Place::Early { .. }))
+    }
+
     pub(super) fn exists(&self, queue: usize) -> bool {
         self.slab.contains(queue)
     }

@@ -39,6 +39,17 @@ pub(in crate::channel) struct Terms {
     pub(in crate::channel) grace: Duration,
 }
 
+/// What a worker asks of all its leases.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::channel) enum Call {
+    GoOn,
+    /// There are as many as may be: those that only wait, and have their lease for a term, give it
+    /// back, so that other broadcasts have their turn.
+    MakeRoom,
+    /// The shutdown.
+    End,
+}
+
 /// How a lease ended.
 #[derive(Debug)]
 pub(in crate::channel) enum Ended {
@@ -85,9 +96,11 @@ pub(in crate::channel) struct Session {
     page: usize,
     window: usize,
     grace: Duration,
-    shutdown: watch::Receiver<bool>,
+    calls: watch::Receiver<Call>,
     /// The shutdown was not heard of yet, and may come.
     listening: bool,
+    /// It keeps its lease until then, whoever needs room.
+    stays: Instant,
     /// It ends before its work does, at this moment at the latest.
     closing: Option<Instant>,
     /// The store that the range is in failed.
@@ -98,7 +111,7 @@ pub(in crate::channel) struct Session {
     awaiting: bool,
     abandoned: bool,
     /// Its place among the worker's leases, until it only waits: for late answers, because silent
-    /// push services must not take all places, or for its rate.
+    /// push services must not take all places, or for a rate.
     seat: Option<OwnedSemaphorePermit>,
 }
 
@@ -108,11 +121,11 @@ impl Session {
         terms: &Terms,
         lease: Lease,
         asked: Instant,
-        shutdown: watch::Receiver<bool>,
+        calls: watch::Receiver<Call>,
         seat: OwnedSemaphorePermit,
     ) -> Self {
         let Lease { token, broadcast, age, send_within_left, control, work, .. } = lease;
-        let meters = &terms.hub.sender.core().meters;
+        let instruments = &terms.hub.sender.core().instruments;
         let task = Task {
             message: Arc::new(broadcast.message.clone()),
             broadcast: Some(broadcast.id.clone()),
@@ -131,13 +144,14 @@ impl Session {
         let mut session = Self {
             driver: Driver::new(Arc::clone(&terms.hub), task, ledger),
             scan,
-            writer: Writer::new(Arc::clone(&terms.journal), meters, token, terms.term, asked),
+            writer: Writer::new(Arc::clone(&terms.journal), instruments, token, terms.term, asked),
             rate: Rate::default(),
             page: (window / 4).clamp(1, 1000),
             window,
             grace: terms.grace,
-            shutdown,
+            calls,
             listening: true,
+            stays: later(now, terms.term),
             closing: None,
             failure: None,
             landing: None,
@@ -145,7 +159,7 @@ impl Session {
             abandoned: false,
             seat: Some(seat),
         };
-        session.driver.course.age(age);
+        session.driver.run.age(age);
         session.resume(due, now);
         session.obey(control, now);
         session
@@ -154,9 +168,9 @@ impl Session {
     /// Runs it to its end. After a shutdown a journal that cannot be reached holds nobody up for
     /// longer than the grace and a moment.
     pub(in crate::channel) async fn run(self) -> Ended {
-        let (mut shutdown, wait) = (self.shutdown.clone(), self.grace + LAST_WORDS);
+        let (mut calls, wait) = (self.calls.clone(), self.grace + LAST_WORDS);
         let overdue = async move {
-            let asked = shutdown.wait_for(|ends| *ends).await.is_ok();
+            let asked = calls.wait_for(|call| *call == Call::End).await.is_ok();
             // Else the worker is gone, and this task with it in a moment.
             if asked { sleep(wait).await } else { pending().await }
         };
@@ -176,15 +190,14 @@ impl Session {
             if self.writer.has_expired(now) {
                 return Ended::Lost;
             }
-            if self.listening && *self.shutdown.borrow_and_update() {
-                self.shut_down(now);
-            }
+            self.heed(now);
             self.driver.advance(now);
             if self.driver.timed_out {
                 self.scan.stop();
             }
             self.give_up_waiting(now);
             self.read_on(now);
+            self.leave_seat();
             if !self.writer.is_busy() && self.is_over(now) {
                 return self.last().await;
             }
@@ -206,7 +219,7 @@ impl Session {
                 self.driver.admit(entry, trial, slip, now);
             } else {
                 let outcome = Outcome::Skipped(SkipReason::Removed).kind();
-                self.driver.hub.sender.core().meters.of_label(&due.origin).delivered(outcome);
+                self.driver.hub.sender.core().instruments.of_label(&due.origin).delivered(outcome);
                 self.driver.book.settle_removed(due, outcome);
             }
         }
@@ -226,9 +239,28 @@ impl Session {
         }
     }
 
-    fn shut_down(&mut self, now: Instant) {
-        self.listening = false;
-        self.close(later(now, self.grace), now);
+    /// Does as the worker says.
+    fn heed(&mut self, now: Instant) {
+        let call = *self.calls.borrow_and_update();
+        if self.listening && call == Call::End {
+            self.listening = false;
+            self.close(later(now, self.grace), now);
+        }
+        if self.may_give_way() && now >= self.stays && call == Call::MakeRoom {
+            self.close(later(now, LANDING), now);
+        }
+    }
+
+    /// Whether it only waits.
+    const fn may_give_way(&self) -> bool {
+        self.seat.is_none() && self.closing.is_none()
+    }
+
+    /// Where all of the window waits for a push service's rate, that may take hours, too.
+    fn leave_seat(&mut self) {
+        if self.seat.is_some() && !self.may_read() && self.driver.queues.wait_for_rates() {
+            self.seat = None;
+        }
     }
 
     /// Reads and starts nothing any more: what is on its way may land, the rest is written down.
@@ -357,7 +389,7 @@ impl Session {
     /// This lease's checkpoint was the broadcast's last.
     fn finished(&mut self) {
         let timed_out = self.driver.timed_out;
-        self.driver.course.ended(if timed_out { BroadcastState::TimedOut } else { BroadcastState::Finished });
+        self.driver.run.ended(if timed_out { BroadcastState::TimedOut } else { BroadcastState::Finished });
     }
 
     fn failed(error: JournalError) -> Ended {
@@ -374,7 +406,7 @@ impl Session {
             answer = self.writer.answer(), if self.writer.is_busy() => return self.answered(answer),
             page = self.scan.next(), if self.scan.is_busy() => self.read(page),
             // An error: the worker is gone, and this task with it in a moment.
-            changed = self.shutdown.changed(), if self.listening => self.listening = changed.is_ok(),
+            changed = self.calls.changed(), if self.listening => self.listening = changed.is_ok(),
             // Another broadcast of the hub gave a request back.
             () = driver.share.room(), if driver.gate_closed => {}
             () = sleep_until(wake) => {}
@@ -391,7 +423,9 @@ impl Session {
         let writing = idle.then(|| self.write_at());
         let landing = self.landing.filter(|_| idle);
         let closing = self.closing.filter(|_| !self.abandoned);
-        let wakes = [sending, reading, writing, closing, landing];
+        let giving_way = self.may_give_way() && *self.calls.borrow() == Call::MakeRoom;
+        let leaving = giving_way.then_some(self.stays);
+        let wakes = [sending, reading, writing, closing, landing, leaving];
         // The term is renewed, so that there is always something to wake up for.
         wakes.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + LANDING)
     }

@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 
 use crate::sender::later;
 use crate::store::journal::{Checkpoint, Journal, JournalError, JournalErrorKind, LeaseToken, State};
-use crate::telemetry::{Meters, Stopwatch};
+use crate::telemetry::{Instruments, Stopwatch};
 
 /// Checkpoints are this far apart, unless the window is short.
 const APART: Duration = Duration::from_millis(250);
@@ -22,7 +22,7 @@ type Written = Result<(State, Instant), JournalError>;
 
 pub(super) struct Writer {
     journal: Arc<dyn Journal>,
-    meters: Meters,
+    instruments: Instruments,
     token: LeaseToken,
     term: Duration,
     /// The number of the last checkpoint.
@@ -45,14 +45,14 @@ impl Writer {
     /// `asked` is when the lease was asked for.
     pub(super) fn new(
         journal: Arc<dyn Journal>,
-        meters: &Meters,
+        instruments: &Instruments,
         token: LeaseToken,
         term: Duration,
         asked: Instant,
     ) -> Self {
         Self {
             journal,
-            meters: meters.clone(),
+            instruments: instruments.clone(),
             token,
             term,
             number: 0,
@@ -95,9 +95,9 @@ impl Writer {
         let journal = Arc::clone(&self.journal);
         let (token, term, valid_until) = (self.token, self.term, self.valid_until);
         let span = tracing::debug_span!("checkpoint", number = self.number, entries = covers);
-        let (meters, watch) = (self.meters.clone(), Stopwatch::start());
+        let (instruments, watch) = (self.instruments.clone(), Stopwatch::start());
         let insist = insist(journal, token, checkpoint, term, valid_until);
-        let counted = insist.inspect(move |written| meters.checkpoint(written.is_ok(), watch));
+        let counted = insist.inspect(move |written| instruments.checkpoint(written.is_ok(), watch));
         self.writing = Some(counted.instrument(span).boxed());
     }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::Instrument as _;
 
 use super::super::broadcast::kind;
-use super::super::driver::{Ended, Session};
+use super::super::driver::{Call, Ended, Session};
 use super::Worker;
 use super::backoff::Backoff;
 use crate::store::journal::{JournalError, JournalErrorKind, Lease, Work};
@@ -21,7 +21,7 @@ use crate::store::journal::{JournalError, JournalErrorKind, Lease, Work};
 /// A hint that brought no work is not followed faster than this.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// For each lease that sends, so many more may wait for late answers.
+/// For each lease that sends, so many more may wait for late answers, or for a rate.
 const WAITING: usize = 16;
 
 type Asking = BoxFuture<'static, Result<Option<Lease>, JournalError>>;
@@ -34,7 +34,7 @@ struct Desk<'a> {
     seats: Arc<Semaphore>,
     /// For the next lease.
     seat: Option<OwnedSemaphorePermit>,
-    shutdown: watch::Sender<bool>,
+    calls: watch::Sender<Call>,
     /// A lease that was asked for, and when: dropping the question might lose one.
     asking: Option<(Instant, Asking)>,
     /// The last answer was that there is no work.
@@ -87,7 +87,7 @@ impl<'a> Desk<'a> {
             running: JoinSet::new(),
             seats: Arc::new(Semaphore::new(worker.leases.get().min(Semaphore::MAX_PERMITS))),
             seat: None,
-            shutdown: watch::Sender::new(false),
+            calls: watch::Sender::new(Call::GoOn),
             asking: None,
             idle: false,
             backoff: Backoff::default(),
@@ -104,7 +104,9 @@ impl<'a> Desk<'a> {
         }
         let pause = self.backoff.until(Instant::now());
         if self.asking.is_none() {
-            if self.running.len() >= self.worker.leases.get().saturating_mul(WAITING) {
+            let full = self.running.len() >= self.worker.leases.get().saturating_mul(WAITING);
+            self.call(if full { Call::MakeRoom } else { Call::GoOn });
+            if full {
                 self.one_ends().await;
                 return Ok(Next::On);
             }
@@ -122,6 +124,10 @@ impl<'a> Desk<'a> {
             self.ask();
         }
         self.hear().await
+    }
+
+    fn call(&self, call: Call) {
+        self.calls.send_if_modified(|before| std::mem::replace(before, call) != call);
     }
 
     async fn take_seat(&mut self) {
@@ -178,11 +184,11 @@ impl<'a> Desk<'a> {
         let span = tracing::debug_span!("lease", %id, audience = kind(&lease.broadcast.audience), retries);
         tracing::debug!(%id, retries, "a lease is taken");
         let Some(seat) = self.seat.take() else { return };
-        let session = Session::new(&self.worker.terms, lease, asked, self.shutdown.subscribe(), seat);
-        let meters = self.worker.terms.hub.sender.core().meters.clone();
+        let session = Session::new(&self.worker.terms, lease, asked, self.calls.subscribe(), seat);
+        let instruments = self.worker.terms.hub.sender.core().instruments.clone();
         let lease = async move {
             let ended = session.run().await;
-            meters.lease_ended(ended.kind());
+            instruments.lease_ended(ended.kind());
             match &ended {
                 Ended::Done => tracing::debug!(%id, "a lease is done"),
                 Ended::Released => tracing::info!(%id, "a lease is given back"),
@@ -256,7 +262,7 @@ impl<'a> Desk<'a> {
 
     /// Ends every lease gracefully.
     async fn close(mut self) {
-        self.shutdown.send_replace(true);
+        self.call(Call::End);
         let terms = &self.worker.terms;
         let asking: OptionFuture<_> =
             self.asking.take().map(|(_, asking)| timeout(terms.grace, asking)).into();

@@ -32,14 +32,6 @@ struct Renewed {
     token: Option<Token>,
 }
 
-/// What a signer finds.
-pub(super) enum Found {
-    /// A token to use. `ending`: the next one should be made.
-    Token { token: Token, ending: bool },
-    /// None: one of this term is to be made.
-    Wanted(Term),
-}
-
 impl TokenCache {
     pub(super) fn new(capacity: NonZeroUsize) -> Self {
         Self(Mutex::new(Tokens { used: LruCache::new(capacity), renewed: LruCache::new(capacity) }))
@@ -66,13 +58,10 @@ impl TokenCache {
         tokens.current(origin, now).unwrap_or_else(|| tokens.put(origin, token, term))
     }
 
-    /// What there is without signing.
-    pub(super) fn find(&self, origin: &str, now: u64) -> Found {
+    /// The token in use, or the term of the one that is to be made.
+    pub(super) fn find(&self, origin: &str, now: u64) -> Result<Token, Term> {
         let mut tokens = self.lock();
-        match tokens.current(origin, now) {
-            Some(token) => Found::Token { token, ending: tokens.next_term(origin, now).is_some() },
-            None => Found::Wanted(tokens.wanted(origin, now)),
-        }
+        tokens.current(origin, now).ok_or_else(|| tokens.wanted(origin, now))
     }
 
     /// Takes a token that a signer made, unless another one is wanted by now. Returns the one to

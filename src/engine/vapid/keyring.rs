@@ -115,8 +115,8 @@ impl Keyring {
     /// What to tell a client whose subscription is bound to this key (`None`: it is not known to
     /// which).
     #[must_use]
-    pub fn advice(&self, bound: Option<KeyId>) -> KeyAdvice<'_> {
-        let application_server_key = self.preferred().application_server_key();
+    pub fn advice(&self, bound: Option<KeyId>) -> KeyAdvice {
+        let application_server_key = self.preferred().application_server_key().to_owned();
         match bound {
             Some(key) if key == self.preferred().key_id() => KeyAdvice::Keep { application_server_key },
             Some(key) if self.get(&key).is_none() => KeyAdvice::MustSubscribe { application_server_key },
@@ -139,32 +139,32 @@ impl From<Vapid> for Keyring {
 
 /// What a client should do about the key that its subscription is bound to, and the
 /// `applicationServerKey` to subscribe with now, in base64url.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum KeyAdvice<'a> {
+pub enum KeyAdvice {
     /// Nothing: it is bound to the preferred key.
     Keep {
         /// The key that it is bound to.
-        application_server_key: &'a str,
+        application_server_key: String,
     },
     /// It still gets messages, or it is unknown to which key it is bound; where the page sees
     /// another `options.applicationServerKey` than this one, it may subscribe anew when that
     /// disturbs nobody.
     MayMove {
         /// The preferred key.
-        application_server_key: &'a str,
+        application_server_key: String,
     },
     /// It gets no messages any more: unsubscribe, then subscribe with this key.
     MustSubscribe {
         /// The preferred key.
-        application_server_key: &'a str,
+        application_server_key: String,
     },
 }
 
-impl<'a> KeyAdvice<'a> {
+impl KeyAdvice {
     /// The key to subscribe with now.
     #[must_use]
-    pub const fn application_server_key(&self) -> &'a str {
+    pub fn application_server_key(&self) -> &str {
         match self {
             Self::Keep { application_server_key }
             | Self::MayMove { application_server_key }
@@ -245,7 +245,7 @@ mod tests {
         assert_eq!(advice(None), "may_move");
         assert_eq!(advice(Some(&gone)), "must_subscribe");
         assert_eq!(advice(Some(&strange)), "must_subscribe");
-        let key = keyring.advice(Some(gone.key_id())).application_server_key();
-        assert_eq!(key, new.application_server_key());
+        let advice = keyring.advice(Some(gone.key_id()));
+        assert_eq!(advice.application_server_key(), new.application_server_key());
     }
 }

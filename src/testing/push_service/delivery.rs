@@ -109,6 +109,7 @@ impl Service {
     }
 
     /// What a user agent makes of a message, which Mozilla's service hands on in its own words.
+    #[cfg_attr(not(feature = "testing-browser"), allow(clippy::unused_self, reason = "there is one kind"))]
     fn opened(&self, agent: &UserAgent, message: &Stored) -> Result<Option<Vec<u8>>, DecryptError> {
         #[cfg(feature = "testing-browser")]
         if self.settings.rules == Rules::Mozilla {

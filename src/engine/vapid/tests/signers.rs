@@ -140,7 +140,7 @@ fn a_refused_token_is_renewed_by_whoever_waits_next() {
 #[test]
 fn the_next_token_is_signed_ahead_and_used_in_its_turn() {
     let world = World::new();
-    let next = || world.vapid.authorize_next(&world.origin).now_or_never().unwrap().unwrap();
+    let next = || world.vapid.authorize_ahead(&world.origin).now_or_never().unwrap().unwrap();
     let first = world.authorize();
     next();
     world.clock.set(START + 6 * 3600 - 601);
@@ -167,7 +167,7 @@ fn a_renewed_token_is_followed_by_the_slots() {
     assert!(matches!(world.vapid.renew_after(&world.origin, first.generation), Renewal::Renewing));
     let renewed = world.authorize();
     world.clock.set(START + 6 * 3600 + 50);
-    assert!(world.vapid.authorize_next(&world.origin).now_or_never().unwrap().is_ok());
+    assert!(world.vapid.authorize_ahead(&world.origin).now_or_never().unwrap().is_ok());
     assert_eq!(world.authorize().header, renewed.header);
     world.clock.set(START + 6 * 3600 + 100);
     let next = world.authorize();
