@@ -95,6 +95,32 @@ async fn a_file_that_is_no_database_is_refused_and_kept() {
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
 }
 
+/// Endpoints and keys are in it (S-14).
+#[cfg(unix)]
+#[tokio::test]
+async fn a_new_file_is_its_owners_alone_and_one_that_is_there_keeps_its_mode() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    let dir = TempDir::new();
+    let (linked, shared) = (dir.join("elsewhere.sqlite"), dir.join("shared.sqlite"));
+    symlink("elsewhere.sqlite", dir.join("link")).unwrap();
+    fs::write(&shared, "").unwrap();
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o660)).unwrap();
+    for (open, file, mode) in [
+        (dir.join("new.sqlite"), dir.join("new.sqlite"), 0o600),
+        (dir.join("link"), linked, 0o600),
+        (shared.clone(), shared, 0o660),
+    ] {
+        let store = SqliteStore::open(&open).await.unwrap();
+        assert_eq!(store.put(&[new("ann", 1)]).await.unwrap(), [Put::New]);
+        for end in ["", "-wal", "-shm"] {
+            let file = format!("{}{end}", file.display());
+            assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, mode, "{file}");
+        }
+        store.close().await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn an_empty_file_is_taken() {
     let dir = TempDir::new();

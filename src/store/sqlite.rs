@@ -30,7 +30,9 @@ use crate::clock::{Clock, SystemClock};
 /// SQLite database: one file, which several processes of one host may share.
 ///
 /// Beside the file `NAME` there are `NAME-wal` and `NAME-shm` while it is in use: they belong
-/// together, and must not be copied apart. The file must be on a local file system.
+/// together, and must not be copied apart. The file must be on a local file system. Where there is
+/// none, one is made that only its owner can read and write (mode 0600 on Unix); for processes of
+/// several users, make an empty one with the mode that you want.
 ///
 /// What an operation wrote survives a power cut once it has returned. Operations that wait at the
 /// same time share one commit, so that many small ones cost the disk little. Only the progress of

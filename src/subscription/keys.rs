@@ -1,13 +1,14 @@
 //! The receiver's keys.
 
 use std::fmt;
+use std::hint::black_box;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::base64url::{self, Base64Error};
 
 /// The keys that a message for one subscription is encrypted with (`getKey()` of the Push API).
-#[derive(Clone, Eq, PartialEq)]
+#[derive(Clone, Eq)]
 pub struct SubscriptionKeys {
     p256dh: PublicKey,
     auth: AuthSecret,
@@ -42,6 +43,14 @@ impl SubscriptionKeys {
     }
 }
 
+impl PartialEq for SubscriptionKeys {
+    /// In constant time: whoever registers an endpoint must not learn how much of a key is right.
+    #[expect(clippy::needless_bitwise_bool, reason = "`&&` ends at the first difference")]
+    fn eq(&self, other: &Self) -> bool {
+        (self.p256dh == other.p256dh) & (self.auth == other.auth)
+    }
+}
+
 impl fmt::Debug for SubscriptionKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SubscriptionKeys([redacted])")
@@ -57,7 +66,7 @@ impl fmt::Debug for SubscriptionKeys {
 /// let compressed = "AiVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcx";
 /// assert_eq!(PublicKey::from_base64url(compressed).unwrap_err(), KeyError::PublicKeyLength { octets: 33 });
 /// ```
-#[derive(Clone, Eq, PartialEq)]
+#[derive(Clone, Eq)]
 pub struct PublicKey([u8; 65]);
 
 impl PublicKey {
@@ -97,6 +106,13 @@ impl PublicKey {
     #[must_use]
     pub fn to_base64url(&self) -> String {
         base64url::encode(&self.0)
+    }
+}
+
+impl PartialEq for PublicKey {
+    /// In constant time: it is public between a browser and us only.
+    fn eq(&self, other: &Self) -> bool {
+        same(&self.0, &other.0)
     }
 }
 
@@ -145,7 +161,7 @@ impl AuthSecret {
 impl PartialEq for AuthSecret {
     /// In constant time (E-12).
     fn eq(&self, other: &Self) -> bool {
-        self.0.iter().zip(other.0).fold(0, |acc, (a, b)| acc | (a ^ b)) == 0
+        same(&self.0, &other.0)
     }
 }
 
@@ -155,6 +171,12 @@ impl fmt::Debug for AuthSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AuthSecret([redacted])")
     }
+}
+
+/// Looks at every octet, whatever the first ones say; the box keeps the compiler from finding an
+/// earlier end.
+fn same<const N: usize>(one: &[u8; N], other: &[u8; N]) -> bool {
+    one.iter().zip(other).fold(0, |differences, (a, b)| black_box(differences | (a ^ b))) == 0
 }
 
 /// Why a subscription's key was refused. Never holds the key.

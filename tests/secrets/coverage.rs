@@ -40,7 +40,7 @@ fn every_public_type_is_formatted_or_known_to_be_plain() {
     assert!(forgotten.is_empty(), "format these in tests/secrets/types.rs or errors.rs: {forgotten:?}");
 }
 
-fn for_each_source(dir: &Path, visit: &mut dyn FnMut(&str)) {
+pub(crate) fn for_each_source(dir: &Path, visit: &mut dyn FnMut(&str)) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod adapters;
+mod comparisons;
 mod coverage;
 mod declarative;
 mod errors;
@@ -9,6 +10,7 @@ mod journal;
 mod logs;
 mod needles;
 mod types;
+mod wiped;
 mod world;
 
 use needles::Shown;

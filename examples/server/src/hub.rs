@@ -35,8 +35,6 @@ pub(crate) async fn open(settings: &Settings) -> Result<Arc<dyn Journal>, StartE
     let limit = NonZeroU32::new(limit).unwrap_or(NonZeroU32::MIN);
     match &settings.database {
         Database::Sqlite(path) => {
-            // The database's other files get the mode of this one.
-            private(path, fs::OpenOptions::new().append(true).create(true))?;
             let store = SqliteStore::builder(path).max_subscriptions_per_user(limit);
             let store = store.open().await.map_err(StartError::Database)?;
             Ok(Arc::new(store))
@@ -101,6 +99,7 @@ pub(crate) fn vapid_key(path: &Path) -> Result<VapidKey, StartError> {
     let failed = |error| StartError::File(path.to_owned(), error);
     match fs::read(path) {
         Ok(file) => {
+            tell_whether_others_read(path);
             VapidKey::from_octets(&file).map_err(|error| StartError::VapidKey(path.to_owned(), error))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -111,6 +110,20 @@ pub(crate) fn vapid_key(path: &Path) -> Result<VapidKey, StartError> {
             VapidKey::from_octets(&file).map_err(|error| StartError::VapidKey(path.to_owned(), error))
         }
         Err(error) => Err(failed(error)),
+    }
+}
+
+/// Somebody else on this host may send in our name: it is said, and not refused, because a container's file may have
+/// the mode of those who mount it.
+#[cfg_attr(not(unix), expect(unused_variables, reason = "no modes"))]
+fn tell_whether_others_read(path: &Path) {
+    #[cfg(unix)]
+    if let Ok(file) = fs::metadata(path) {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&file.permissions()) & 0o777;
+        if mode & 0o077 != 0 {
+            let mode = format_args!("{mode:03o}");
+            tracing::warn!(path = %path.display(), %mode, "others can read the VAPID key: chmod 600");
+        }
     }
 }
 

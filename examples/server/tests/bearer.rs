@@ -492,3 +492,85 @@ async fn the_service_takes_tokens_beside_passwords() {
     let (_, root) = read(world.by("ada:x", Method::GET, "/v0/").send().await.unwrap()).await;
     assert!(root["user"]["id"].as_str().unwrap().starts_with("basicauth:"));
 }
+
+/// Whoever guesses learns nothing from the answer: not which octet was wrong, and not whether the user or the key
+/// exists.
+#[tokio::test]
+async fn no_refusal_tells_how_much_was_right() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = written(&directory, "secret", SECRET);
+    let world = World::with(&["--jwt-key", key.to_str().unwrap()]).await;
+    let right = signed(Algorithm::HS256, SECRET.as_bytes(), &claims());
+    let (signed_part, signature) = right.rsplit_once('.').unwrap();
+    let octets = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let with_octet = |at: usize| {
+        let mut octets = octets.clone();
+        octets[at] ^= 1;
+        format!("Bearer {signed_part}.{}", URL_SAFE_NO_PAD.encode(octets))
+    };
+    let of = |algorithm, key: &str, claims| format!("Bearer {}", signed(algorithm, key.as_bytes(), &claims));
+    let authorizations = [
+        with_octet(0),
+        with_octet(16),
+        with_octet(31),
+        format!("Bearer {signed_part}.{}", URL_SAFE_NO_PAD.encode(&octets[..31])),
+        format!("Bearer {signed_part}."),
+        format!("Bearer {signed_part}"),
+        of(Algorithm::HS512, &SECRET.replace('0', "1"), claims()),
+        of(Algorithm::HS256, SECRET, with(json!({"exp": 1}))),
+        of(Algorithm::HS256, SECRET, with(json!({"sub": null}))),
+        of(Algorithm::HS256, SECRET, with(json!({"aud": "another"}))),
+        "Basic YWRh".to_owned(),
+        "Basic ?".to_owned(),
+        "Digest x".to_owned(),
+    ];
+    let ask = async |authorization: Option<&String>| {
+        let request = world.request(Method::GET, "/v0/subscriptions");
+        let request = authorization.iter().fold(request, |request, it| request.header(AUTHORIZATION, *it));
+        let response = request.send().await.unwrap();
+        let mut headers = response.headers().clone();
+        headers.remove("date");
+        (response.status(), headers, response.text().await.unwrap())
+    };
+    let nobody = ask(None).await;
+    assert_eq!(nobody.0, 401);
+    for authorization in &authorizations {
+        assert_eq!(ask(Some(authorization)).await, nobody, "{authorization}");
+    }
+    assert_eq!(ask(Some(&format!("Bearer {right}"))).await.0, 200);
+}
+
+/// What the policies compare, octet by octet, is public. Passwords go into an HMAC, which is then looked up by a hash of
+/// the map's own, and signatures are compared by aws-lc in constant time.
+#[test]
+fn nothing_secret_is_compared_by_hand() {
+    const PUBLIC: [&str; 11] = [
+        "// the name of a scheme: found.eq_ignore_ascii_case(scheme)",
+        "// what a key is for: *usage != PublicKeyUse::Signature",
+        "// a curve: pair.curve == EllipticCurve::Ed25519",
+        "// an algorithm: *algorithm == only",
+        "// lengths: octets != 32",
+        "// a leading zero of an RSA modulus: *octet != 0",
+        "// lengths: octets.len() == header + len",
+        "// times and lengths of a file: stamp != known",
+        "// times and lengths of a file: watch.stamp != stamp",
+        "// the name of a key: key.id.as_ref() == Some(id)",
+        "// a reason: refusal != Refusal::Signature",
+    ];
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let names =
+        ["auth", "auth/basic", "auth/bearer", "auth/bearer/jwks", "auth/bearer/key", "auth/bearer/token"];
+    let mut found = 0;
+    for name in names {
+        let text = fs::read_to_string(source.join(name).with_extension("rs")).unwrap();
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for line in code.filter(|line| [" == ", " != ", ".eq(", ".eq_"].iter().any(|it| line.contains(it))) {
+            let public = PUBLIC.iter().any(|it| line.contains(it.split_once(": ").unwrap().1));
+            assert!(public, "is it public, or is it to be compared in constant time? {name}: {line}");
+            found += 1;
+        }
+    }
+    assert_eq!(found, PUBLIC.len());
+    let files = fs::read_dir(source.join("auth/bearer")).unwrap().count();
+    assert_eq!(files + fs::read_dir(source.join("auth")).unwrap().count(), 6, "there is another file");
+}

@@ -2,18 +2,23 @@
 
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub, reason = "a test")]
 
+#[path = "logs/connections.rs"]
+mod connections;
+#[path = "logs/operations.rs"]
+mod operations;
+#[path = "support/process.rs"]
+mod process;
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::time::Instant;
 use webpush_channels::Subscription;
 use webpush_channels::testing::{Answer, PushService, UserAgent};
 use webpush_channels_server::auth::Basic;
@@ -24,37 +29,23 @@ const ADA: &str = "ada:password-of-ada";
 /// The binary, with its log in a file.
 #[derive(Debug)]
 struct Server {
-    _child: Child,
-    base: String,
+    process: process::Server,
     client: Client,
 }
 
 impl Server {
-    async fn start(directory: &Path) -> Self {
+    async fn start(directory: &Path, flags: &[&str]) -> Self {
         let log = fs::File::create(directory.join("log")).unwrap();
         let publisher = Basic::new("secret-of-the-hmac").user_id(PUBLISHER);
-        let key = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bearer/p256.pub.pem");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_webpush-channels-server"));
-        command.args([
-            "--listen",
-            "127.0.0.1:0",
-            "--allow-loopback-endpoints",
-            "--log",
-            "trace",
-            "--jwt-key",
-            key,
-        ]);
+        let mut command = process::command();
+        command.args(["--listen", "127.0.0.1:0", "--allow-loopback-endpoints", "--log", "trace"]);
         command.arg("--data-dir").arg(directory.join("data")).args(["--publisher", publisher.as_str()]);
-        command.env("WEBPUSH_CHANNELS_USERID_HMAC_SECRET", "secret-of-the-hmac");
-        let mut child = command.stdout(Stdio::piped()).stderr(log).kill_on_drop(true).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).await.unwrap();
-        let base = line.trim().strip_prefix("listening on ").unwrap().trim_end_matches('/').to_owned();
-        Self { _child: child, base, client: Client::new() }
+        command.args(flags).env("WEBPUSH_CHANNELS_USERID_HMAC_SECRET", "secret-of-the-hmac").stderr(log);
+        Self { process: process::Server::of(command).await, client: Client::new() }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.base))
+        self.client.request(method, format!("{}{path}", self.process.base))
     }
 
     async fn by(&self, pair: &str, method: Method, path: &str, body: &Value) -> Response {
@@ -122,7 +113,8 @@ fn secrets(directory: &Path, devices: &[Subscription]) -> HashMap<String, String
 #[tokio::test]
 async fn no_level_of_the_log_has_a_secret() {
     let directory = tempfile::tempdir().unwrap();
-    let server = Server::start(directory.path()).await;
+    let key = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bearer/p256.pub.pem");
+    let server = Server::start(directory.path(), &["--jwt-key", key]).await;
     let push = PushService::start().await.unwrap();
     let devices: Vec<_> = (1..=4).map(|seed| push.subscribe(&UserAgent::seeded(seed))).collect();
     for device in &devices[..3] {
@@ -189,13 +181,76 @@ async fn no_level_of_the_log_has_a_secret() {
         .unwrap();
     assert_eq!(server.by(ADA, Method::DELETE, "/v0/subscriptions", &Value::Null).await.status(), 200);
 
-    let log = fs::read_to_string(directory.path().join("log")).unwrap();
     // It is the log of all this, and of all levels.
-    for word in [" TRACE ", " DEBUG ", " INFO ", "a bearer token was refused"] {
+    let words = [" TRACE ", " DEBUG ", " INFO ", "a bearer token was refused"];
+    has_no_secret(directory.path(), &words, &secrets(directory.path(), &devices));
+}
+
+#[track_caller]
+fn has_no_secret(directory: &Path, words: &[&str], secrets: &HashMap<String, String>) {
+    let log = fs::read_to_string(directory.join("log")).unwrap();
+    for word in words {
         assert!(log.contains(word), "{word}");
     }
-    for (name, secret) in secrets(directory.path(), &devices) {
-        let line = log.lines().find(|line| line.contains(&secret));
+    for (name, secret) in secrets {
+        // The whole first: to look at each line takes long.
+        let line = log.contains(secret).then(|| log.lines().find(|line| line.contains(secret)));
         assert!(line.is_none(), "{name}: {line:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_refusal_and_no_failure_is_logged_with_a_secret() {
+    let directory = tempfile::tempdir().unwrap();
+    let jwks = directory.path().join("jwks.json");
+    let shared = URL_SAFE_NO_PAD.encode("secret-of-the-issuer-and-of-the-service");
+    fs::write(&jwks, json!({"keys": [{"kty": "oct", "k": shared}]}).to_string()).unwrap();
+    let (jwks, body_octets) = (jwks.to_str().unwrap(), operations::BODY_OCTETS.to_string());
+    let flags = ["--jwks", jwks, "--body-octets", &body_octets, "--publishes-per-second", "3"];
+    let server = Server::start(directory.path(), &flags).await;
+    let push = PushService::start().await.unwrap();
+    let device = push.subscribe(&UserAgent::seeded(1));
+    let body = json!({"data": device});
+    assert_eq!(server.by(ADA, Method::POST, "/v0/subscriptions", &body).await.status(), 201);
+
+    let mut seen = operations::drive(&server.process.base).await;
+    connections::abuse(&server.process.base).await;
+    read_a_damaged_set(&server, jwks).await;
+
+    // Last: nothing of the database is left.
+    for file in ["push.sqlite", "push.sqlite-wal"] {
+        fs::OpenOptions::new()
+            .write(true)
+            .open(directory.path().join("data").join(file))
+            .unwrap()
+            .set_len(0)
+            .unwrap();
+    }
+    seen.extend(operations::drive(&server.process.base).await);
+    for status in [200, 202, 400, 401, 403, 404, 405, 406, 413, 415, 429, 500] {
+        assert!(seen.contains(&status), "{status} is not among {seen:?}");
+    }
+    let _ = server.process.terminate().await;
+
+    let mut secrets = secrets(directory.path(), &[device]);
+    secrets.insert("key of the set".to_owned(), shared);
+    secrets.insert("damaged set".to_owned(), DAMAGED.to_owned());
+    for secret in operations::PLACES.into_iter().chain(connections::SECRETS) {
+        secrets.insert(secret.to_owned(), secret.to_owned());
+    }
+    let words = ["a connection ended", "the JWK Set is not usable", "the store failed", "shutting down"];
+    has_no_secret(directory.path(), &words, &secrets);
+}
+
+const DAMAGED: &str = "secret-of-a-damaged-set";
+
+/// The file is looked at once a second, when somebody comes with a token.
+async fn read_a_damaged_set(server: &Server, jwks: &str) {
+    fs::write(jwks, format!(r#"{{"keys": [{{"kty": "oct", "k": {DAMAGED}"#)).unwrap();
+    let (log, began) = (Path::new(jwks).with_file_name("log"), Instant::now());
+    while !fs::read_to_string(&log).unwrap().contains("the JWK Set is not usable") {
+        assert!(began.elapsed() < process::PATIENCE, "it is not read");
+        let request = server.request(Method::GET, "/v0/channels").bearer_auth("eyJhbGciOiJIUzI1NiJ9.e30.x");
+        assert_eq!(request.send().await.unwrap().status(), 401);
     }
 }

@@ -85,9 +85,34 @@ async fn a_first_start_makes_everything_and_the_next_finds_it() {
     assert_eq!(mode(&data.join("vapid.pem")), 0o600);
     assert!(data.join("push.sqlite").is_file());
     assert!(server.terminate().await.success());
+    // Only those of the database and of the key: what made them is gone.
+    let files = std::fs::read_dir(&data).unwrap().map(|file| file.unwrap());
+    for file in files {
+        let name = file.file_name().into_string().unwrap();
+        assert!(name == "vapid.pem" || name.starts_with("push.sqlite"), "{name}");
+        assert_eq!(mode(&file.path()), 0o600, "{name}");
+    }
     let again = Server::start(&data, FLAGS).await;
     assert_eq!(key(&again).await, made, "browsers are bound to the key");
     assert!(again.terminate().await.success());
+}
+
+#[tokio::test]
+async fn a_key_that_others_can_read_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("vapid.pem");
+    assert!(Server::start(directory.path(), FLAGS).await.terminate().await.success());
+    for (mode, told) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true)] {
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
+        let log = directory.path().join("log");
+        let mut command = process::command();
+        command.args(["--listen", "127.0.0.1:0", "--log", "warn", "--data-dir"]).arg(directory.path());
+        command.stderr(std::fs::File::create(&log).unwrap());
+        assert!(Server::of(command).await.terminate().await.success());
+        let log = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(log.contains("others can read the VAPID key"), told, "{mode:o}: {log}");
+        assert!(!told || log.contains(&format!("{mode:o}")), "{log}");
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// A private key as text. Wiped when dropped; `Debug` shows nothing of it.
 ///
@@ -16,9 +16,17 @@ use zeroize::Zeroizing;
 /// ```
 pub struct SecretText(Zeroizing<String>);
 
+/// Its field erases itself.
+impl ZeroizeOnDrop for SecretText {}
+
 impl SecretText {
     pub(super) fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
+    }
+
+    /// Parts in a row. They are copied once: a text that grew would leave copies behind.
+    pub(super) fn of(parts: &[&str]) -> Self {
+        Self::new(parts.concat())
     }
 
     /// The text. It belongs in a file of mode 0600 or a secret store, and nowhere else (S-14).
@@ -36,6 +44,9 @@ impl fmt::Debug for SecretText {
 
 /// A private key as octets. Wiped when dropped; `Debug` shows nothing of it.
 pub struct SecretOctets(Zeroizing<Vec<u8>>);
+
+/// Its field erases itself.
+impl ZeroizeOnDrop for SecretOctets {}
 
 impl SecretOctets {
     pub(super) fn new(octets: &[u8]) -> Self {

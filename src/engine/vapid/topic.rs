@@ -6,7 +6,7 @@ use std::str::FromStr;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::HeaderValue;
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::VapidKey;
 use crate::{BroadcastId, CollapseKey, SubscriptionId, base64url};
@@ -99,6 +99,9 @@ pub enum TopicInput<'a> {
 /// another one, messages stop replacing those that were sent before.
 #[derive(Clone)]
 pub struct TopicKey(Zeroizing<[u8; 32]>);
+
+/// Its field erases itself.
+impl ZeroizeOnDrop for TopicKey {}
 
 impl TopicKey {
     /// A secret of 32 octets, from a good source of randomness.

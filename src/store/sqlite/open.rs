@@ -1,5 +1,6 @@
 //! A connection to the file, and the tables in it.
 
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -46,6 +47,7 @@ pub(super) fn open_writer(settings: &Settings) -> Result<(Connection, [u8; 8]), 
     if path.as_os_str().is_empty() || path == Path::new(":memory:") {
         return Err(SqliteFileError::InMemory.into());
     }
+    make_private(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let connection = connect(settings, flags, settings.cache_mb)?;
     // Before anything is changed: the file may be somebody else's.
@@ -70,6 +72,20 @@ pub(super) fn open_reader(settings: &Settings) -> Result<Connection, Fault> {
     let connection = connect(settings, OpenFlags::SQLITE_OPEN_READ_WRITE, READER_CACHE_MB)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
+}
+
+/// Makes an empty file where there is none, for its owner's eyes only: endpoints and keys will lie
+/// in it (S-14), and SQLite gives the files beside it the same mode. One that is there is not even
+/// opened: to close it would give up the locks of this process. What cannot be made here SQLite
+/// cannot make either, and says why.
+fn make_private(path: &Path) {
+    // A link may lead to where nothing is yet.
+    let link = fs::read_link(path).map(|to| path.parent().map_or(to.clone(), |from| from.join(to)));
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let _ = options.open(link.as_deref().unwrap_or(path));
 }
 
 fn connect(settings: &Settings, flags: OpenFlags, cache_mb: u32) -> Result<Connection, Fault> {

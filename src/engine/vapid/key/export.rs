@@ -55,7 +55,7 @@ impl VapidKey {
     pub fn to_json_pair(&self) -> SecretText {
         let (public, private) = (self.application_server_key(), self.to_base64url());
         let private = private.expose();
-        SecretText::new(format!(r#"{{"publicKey":"{public}","privateKey":"{private}"}}"#))
+        SecretText::of(&[r#"{"publicKey":""#, &public, r#"","privateKey":""#, private, r#""}"#])
     }
 
     /// The key as a JSON Web Key on one line.
@@ -65,7 +65,8 @@ impl VapidKey {
             (base64url::encode(&self.public_key()[1..33]), base64url::encode(&self.public_key()[33..]));
         let d = self.to_base64url();
         let d = d.expose();
-        SecretText::new(format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}","d":"{d}"}}"#))
+        let parts = [r#"{"kty":"EC","crv":"P-256","x":""#, &x, r#"","y":""#, &y, r#"","d":""#, d, r#""}"#];
+        SecretText::of(&parts)
     }
 
     fn secret_key(&self) -> SecretKey {
