@@ -15,8 +15,8 @@ use super::Vendor;
 ///
 /// Parsing proves *syntax*: an absolute http(s) URL of at most 2048 ASCII octets without
 /// userinfo, fragment, control character, space or backslash, with a host in one spelling and a
-/// valid port. Scheme and host come out in lower case and a default port is dropped; path and
-/// query stay byte for byte (H-3). Whether the URL is *acceptable* is the question of an
+/// valid port. Scheme and host come out in lower case, a default port and the dot of the root
+/// (`https://host./x`) are dropped; path and query stay byte for byte (H-3). Whether the URL is *acceptable* is the question of an
 /// [`EndpointPolicy`](crate::EndpointPolicy).
 ///
 /// An endpoint is a capability: whoever has it can push to it (RFC 8030 section 8.3). `Debug`
@@ -58,7 +58,7 @@ impl Endpoint {
         Origin(self.origin_str().into())
     }
 
-    /// The host in lower case, an IPv6 address in brackets.
+    /// The host in lower case and without the root's dot, an IPv6 address in brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         self.authority().0
@@ -295,7 +295,7 @@ const fn default_port(scheme: &str) -> u16 {
 }
 
 /// Writes the host in lower case and in its one spelling: `127.1` or `0x7f.1` would be addresses
-/// to a resolver and names to us (S-5).
+/// to a resolver and names to us, and a name with the root's dot another push service (S-5).
 fn push_host(normal: &mut String, host: &str) -> Result<(), EndpointError> {
     if let Some(v6) = host.strip_prefix('[') {
         let v6: Ipv6Addr = v6.strip_suffix(']').and_then(|v6| v6.parse().ok()).ok_or(EndpointError::Host)?;
@@ -316,7 +316,7 @@ fn push_host(normal: &mut String, host: &str) -> Result<(), EndpointError> {
     if numeric && host.parse::<Ipv4Addr>().is_err() {
         return Err(EndpointError::Host);
     }
-    normal.extend(host.chars().map(|c| c.to_ascii_lowercase()));
+    normal.extend(name.chars().map(|c| c.to_ascii_lowercase()));
     Ok(())
 }
 
@@ -351,6 +351,23 @@ mod tests {
         let plain: Endpoint = "http://push.example.net/x:1".parse().unwrap();
         assert_eq!((plain.host(), plain.port(), plain.is_https()), ("push.example.net", 80, false));
         assert_eq!(plain.ip_literal(), None);
+    }
+
+    #[test]
+    fn a_name_has_one_spelling() {
+        for text in [
+            "https://Push.Example.NET./x",
+            "HTTPS://push.example.net:443/x",
+            "https://push.example.net.:443/x",
+        ] {
+            assert_eq!(
+                text.parse::<Endpoint>().expect(text).as_str(),
+                "https://push.example.net/x",
+                "{text}"
+            );
+        }
+        let other: Endpoint = "https://push.example.net.:8443?x=a./".parse().unwrap();
+        assert_eq!(other.as_str(), "https://push.example.net:8443?x=a./");
     }
 
     #[test]
@@ -389,6 +406,10 @@ mod tests {
             ("https://[fe80::1%25eth0]/", Host),
             ("https://[::1]x/", Host),
             ("https://a..b/", Host),
+            ("https://a.b../", Host),
+            ("https://./", Host),
+            ("https://.a.b/", Host),
+            ("https://a.0x/", Host),
             ("https://ex%61mple.net/", Host),
         ] {
             assert_eq!(refused(text), reason, "{text}");

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Endpoint, Vendor};
+use super::{Endpoint, Origin, Vendor};
 use crate::AddressPolicy;
 
 /// Which endpoints a server sends to.
@@ -26,6 +26,7 @@ use crate::AddressPolicy;
 pub struct EndpointPolicy {
     hosts: Hosts,
     ports: Vec<u16>,
+    origins: Vec<Origin>,
     addresses: AddressPolicy,
 }
 
@@ -45,7 +46,8 @@ impl EndpointPolicy {
     /// The right choice for a server that serves browsers.
     #[must_use]
     pub fn known_vendors() -> Self {
-        Self { hosts: Hosts::Known, ports: vec![443], addresses: AddressPolicy::public() }
+        let addresses = AddressPolicy::public();
+        Self { hosts: Hosts::Known, ports: vec![443], origins: Vec::new(), addresses }
     }
 
     /// Any public host by name, on port 443: for `UnifiedPush` and self-hosted push services.
@@ -64,13 +66,44 @@ impl EndpointPolicy {
     /// service on this machine, and the only policy that admits http.
     #[must_use]
     pub fn loopback_for_tests() -> Self {
-        Self { hosts: Hosts::Loopback, ports: Vec::new(), addresses: AddressPolicy::loopback_for_tests() }
+        let addresses = AddressPolicy::loopback_for_tests();
+        Self { hosts: Hosts::Loopback, ports: Vec::new(), origins: Vec::new(), addresses }
     }
 
     /// The same policy, with another port beside 443.
     #[must_use]
     pub fn with_port(mut self, port: u16) -> Self {
         self.ports.push(port);
+        self
+    }
+
+    /// The same policy, with one more push service: this origin, whatever its name and port are. http is
+    /// refused all the same (H-2).
+    ///
+    /// ```
+    /// use webpush_channels::{AddressPolicy, Endpoint, EndpointPolicy};
+    ///
+    /// let own: Endpoint = "https://push.corp.internal:8443".parse()?;
+    /// let policy = EndpointPolicy::known_vendors()
+    ///     .with_origin(own.origin())
+    ///     .with_addresses(AddressPolicy::public().with_network([10, 1, 2, 3].into(), 32));
+    /// let accepted = |url: &str| policy.check(&url.parse::<Endpoint>().unwrap()).is_ok();
+    /// assert!(accepted("https://push.corp.internal:8443/p/x"));
+    /// assert!(!accepted("https://push.corp.internal/p/x"));
+    /// assert!(!accepted("https://wiki.corp.internal:8443/p/x"));
+    /// # Ok::<(), webpush_channels::EndpointError>(())
+    /// ```
+    #[must_use]
+    pub fn with_origin(mut self, origin: Origin) -> Self {
+        self.origins.push(origin);
+        self
+    }
+
+    /// The same policy, with other addresses. A transport has to be told, too: it is given
+    /// [`addresses`](Self::addresses) when it is built.
+    #[must_use]
+    pub fn with_addresses(mut self, addresses: AddressPolicy) -> Self {
+        self.addresses = addresses;
         self
     }
 
@@ -91,6 +124,9 @@ impl EndpointPolicy {
         }
         if !endpoint.is_https() {
             return Err(PolicyError::NotHttps);
+        }
+        if self.origins.iter().any(|origin| origin.as_str() == endpoint.origin_str()) {
+            return Ok(());
         }
         if !self.ports.contains(&endpoint.port()) {
             return Err(PolicyError::Port);
@@ -119,6 +155,7 @@ impl fmt::Debug for EndpointPolicy {
         f.debug_struct("EndpointPolicy")
             .field("hosts", &hosts)
             .field("ports", &self.ports)
+            .field("origins", &self.origins)
             .finish_non_exhaustive()
     }
 }
@@ -155,9 +192,8 @@ fn check_loopback(endpoint: &Endpoint) -> Result<(), PolicyError> {
     if loopback { Ok(()) } else { Err(PolicyError::NotLoopback) }
 }
 
-/// S-1: a dotted name outside the special-use domains; a trailing dot changes nothing.
-fn check_public_name(host: &str) -> Result<(), PolicyError> {
-    let name = host.strip_suffix('.').unwrap_or(host);
+/// S-1: a dotted name outside the special-use domains.
+fn check_public_name(name: &str) -> Result<(), PolicyError> {
     let local =
         |suffix: &str| name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     if !name.contains('.') || LOCAL_SUFFIXES.into_iter().any(local) {
@@ -209,6 +245,32 @@ mod tests {
         assert_eq!(check(&mine, "https://web.push.apple.com/x"), Err(PolicyError::HostNotAllowed));
         let all = EndpointPolicy::custom(|_| true);
         assert_eq!(check(&all, "https://localhost/x"), Err(PolicyError::LocalName));
+    }
+
+    #[test]
+    fn an_origin_of_ones_own_is_that_origin_and_no_other() {
+        let origin = |url: &str| url.parse::<Endpoint>().expect(url).origin();
+        let policy = EndpointPolicy::known_vendors()
+            .with_origin(origin("https://push.corp.internal:8443"))
+            .with_origin(origin("https://10.1.2.3"))
+            .with_origin(origin("http://push.example.net"));
+        for url in
+            ["https://push.corp.internal:8443/x", "https://PUSH.corp.internal.:8443/x", "https://10.1.2.3/x"]
+        {
+            assert_eq!(check(&policy, url), Ok(()), "{url}");
+        }
+        for (url, error) in [
+            ("http://push.corp.internal:8443/x", PolicyError::NotHttps),
+            ("http://push.example.net/x", PolicyError::NotHttps),
+            ("https://push.corp.internal/x", PolicyError::LocalName),
+            ("https://a.push.corp.internal:8443/x", PolicyError::Port),
+            ("https://web.push.apple.com:8443/x", PolicyError::Port),
+            ("https://10.1.2.4/x", PolicyError::IpLiteral),
+            ("https://[::ffff:10.1.2.3]/x", PolicyError::IpLiteral),
+        ] {
+            assert_eq!(check(&policy, url), Err(error), "{url}");
+        }
+        assert!(!policy.addresses().allows([10, 1, 2, 3].into()), "an origin is no address");
     }
 
     #[test]

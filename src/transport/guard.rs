@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::net::SocketAddr;
 
-use super::lookup::SystemResolver;
+use super::lookup::{ADDRESSES_TRIED, SystemResolver};
 use super::{TransportError, TransportErrorKind};
 use crate::address::AddressPolicy;
 
@@ -13,7 +13,7 @@ use crate::address::AddressPolicy;
 /// to an address that was checked, and no name is looked up twice (S-3). One forbidden address
 /// refuses the whole answer (S-4): the client fails with a [`TransportError`] of the kind
 /// [`TransportErrorKind::AddressRefused`] among its causes, where `ReqwestTransport` and
-/// `TowerTransport` find it.
+/// `TowerTransport` find it. Of an answer that passes, the client gets the first 16.
 ///
 /// With the feature `reqwest` it is a `reqwest::dns::Resolve`, around another one or around the
 /// system's; with `tower` it is a `Service` from a name to addresses, around another one: a
@@ -28,7 +28,7 @@ pub struct AddressGuard<R = SystemResolver> {
 }
 
 impl AddressGuard {
-    /// Around the system's resolver: 32 lookups at once, the others wait.
+    /// Around the system's resolver: 32 lookups at once, on threads of their own; the others wait.
     #[must_use]
     pub fn system(policy: AddressPolicy) -> Self {
         Self::new(SystemResolver::default(), policy)
@@ -49,8 +49,9 @@ fn check(
     policy: &AddressPolicy,
     found: impl IntoIterator<Item = SocketAddr>,
 ) -> Result<std::vec::IntoIter<SocketAddr>, BoxError> {
-    let found: Vec<_> = found.into_iter().collect();
+    let mut found: Vec<_> = found.into_iter().collect();
     if found.iter().all(|address| policy.allows(address.ip())) {
+        found.truncate(ADDRESSES_TRIED);
         Ok(found.into_iter())
     } else {
         Err(TransportError::new(TransportErrorKind::AddressRefused).into())

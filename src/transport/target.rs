@@ -41,6 +41,8 @@ impl<'a> Target<'a> {
             None => return None,
         };
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        // The root's dot makes no other host of it (S-5).
+        let host = host.strip_suffix('.').unwrap_or(host);
         if host.is_empty() {
             return None;
         }
@@ -175,6 +177,8 @@ mod tests {
     #[test]
     fn an_origin_is_scheme_lower_case_host_and_port() {
         assert_eq!(target("https://Push.Example/x?y"), Some((true, "push.example".into(), 443)));
+        assert_eq!(target("https://push.example./x"), Some((true, "push.example".into(), 443)));
+        assert_eq!(target("https://127.0.0.1./x"), Some((true, "127.0.0.1".into(), 443)));
         assert_eq!(target("http://push.example:8080/"), Some((false, "push.example".into(), 8080)));
         assert_eq!(target("https://[::1]:8443/"), Some((true, "::1".into(), 8443)));
         assert_eq!(target("https://127.0.0.1/"), Some((true, "127.0.0.1".into(), 443)));
@@ -187,6 +191,7 @@ mod tests {
             "ftp://push.example/",
             "https://user@push.example/",
             "https://user:pass@push.example/",
+            "https://./",
             "https://push.example:/",
             "https://push.example:0/",
             "https://push.example:99999/",

@@ -14,6 +14,7 @@ use super::error::ConnectError;
 use super::io::{Io, Meter, Metered};
 use super::resolve::Resolve;
 use crate::address::AddressPolicy;
+use crate::transport::lookup::ADDRESSES_TRIED;
 use crate::transport::target::OriginKey;
 
 /// Opens streams: resolves once, checks every address, connects to checked addresses only.
@@ -66,6 +67,7 @@ impl Connector {
             return Err(ConnectError::address_refused());
         }
         addresses.dedup();
+        addresses.truncate(ADDRESSES_TRIED);
         Ok(addresses)
     }
 }

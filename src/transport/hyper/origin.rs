@@ -49,6 +49,8 @@ struct Slots {
     waiters: VecDeque<Waiter>,
     next_id: u64,
     paused_until: Option<Instant>,
+    /// Nobody finds it any more: what falls idle closes.
+    evicted: bool,
 }
 
 #[derive(Debug)]
@@ -72,6 +74,7 @@ impl Origin {
             waiters: VecDeque::new(),
             next_id: 0,
             paused_until: None,
+            evicted: false,
         };
         Arc::new(Self { key, shared, alive: watch::Sender::new(()), slots: Mutex::new(slots) })
     }
@@ -85,6 +88,14 @@ impl Origin {
         let slots = self.slots();
         slots.waiters.iter().all(oneshot::Sender::is_closed)
             && slots.connections.iter().all(|connection| connection.used == 0)
+    }
+
+    /// It leaves the pool. What is in flight goes on; without this, one request would keep all
+    /// connections of its origin, and thousands of such origins the process's descriptors (S-31).
+    pub(super) fn evict(&self) {
+        let mut slots = self.slots();
+        slots.evicted = true;
+        slots.forget_the_idle();
     }
 
     /// A free stream, at once or within the limit for waiting.
@@ -217,7 +228,11 @@ impl Origin {
             if connection.is_closed() {
                 slots.connections.retain(|connection| connection.id != id);
             }
+            slots.forget_the_gone();
             if slots.waiters.is_empty() {
+                if slots.evicted {
+                    slots.forget_the_idle();
+                }
                 return;
             }
         }
@@ -277,6 +292,10 @@ impl Slots {
 
     fn forget_the_closed(&mut self) {
         self.connections.retain(|connection| !connection.is_closed());
+    }
+
+    fn forget_the_idle(&mut self) {
+        self.connections.retain(|connection| connection.used > 0);
     }
 
     /// Waiters that gave up, at the front of the queue.

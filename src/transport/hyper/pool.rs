@@ -64,10 +64,13 @@ impl Pool {
 /// can go. Requests in flight keep theirs until they end.
 fn evict(origins: &mut LruCache<OriginKey, Arc<Origin>>) {
     let idle = origins.iter().rev().find(|(_, origin)| origin.is_idle()).map(|(key, _)| key.clone());
-    match idle {
+    let evicted = match idle {
         Some(key) => origins.pop(&key),
         None => origins.pop_lru().map(|(_, origin)| origin),
     };
+    if let Some(origin) = evicted {
+        origin.evict();
+    }
 }
 
 impl fmt::Debug for Pool {
