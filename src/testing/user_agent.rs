@@ -15,6 +15,8 @@ use crate::{AuthSecret, Endpoint, KeyError, PublicKey, Subscription, Subscriptio
 mod decrypt;
 mod fields;
 mod legacy;
+#[cfg(test)]
+mod vectors;
 
 pub use self::decrypt::DecryptError;
 

@@ -222,10 +222,8 @@ pub(super) fn hmac(key: &[u8], parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
+    use super::super::vectors::{octets, vector};
     use super::*;
-    use crate::base64url;
 
     /// RFC 8188 as it is, any number of records: the published vectors use a raw key.
     fn decode(input: &[u8], body: &[u8]) -> Result<Vec<u8>, DecryptError> {
@@ -240,16 +238,6 @@ mod tests {
             data.extend_from_slice(&opened[..length]);
         }
         Ok(data)
-    }
-
-    fn octets(vector: &Value, field: &str) -> Vec<u8> {
-        base64url::decode(vector[field].as_str().unwrap()).unwrap()
-    }
-
-    fn vector(id: &str) -> Value {
-        let file: Value = serde_json::from_str(include_str!("../../../tests/vectors/vectors.json")).unwrap();
-        let vectors = file["vectors"].as_array().unwrap();
-        vectors.iter().find(|vector| vector["id"] == id).unwrap().clone()
     }
 
     #[test]

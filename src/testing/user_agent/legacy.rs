@@ -87,20 +87,8 @@ fn unpad(record: &[u8]) -> Result<usize, DecryptError> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
+    use super::super::vectors::{octets, vector};
     use super::*;
-    use crate::base64url;
-
-    fn octets(vector: &Value, field: &str) -> Vec<u8> {
-        base64url::decode(vector[field].as_str().unwrap()).unwrap()
-    }
-
-    fn vector(id: &str) -> Value {
-        let file: Value = serde_json::from_str(include_str!("../../../tests/vectors/vectors.json")).unwrap();
-        let vectors = file["vectors"].as_array().unwrap();
-        vectors.iter().find(|vector| vector["id"] == id).unwrap().clone()
-    }
 
     /// The coding as it is, any number of records: these examples use a raw key.
     #[test]
