@@ -240,9 +240,8 @@ impl ChannelsBuilder {
     /// The hub. Starts the threads that encrypt; they end with its last clone.
     #[must_use]
     pub fn build(self) -> Channels {
-        let instruments = &self.sender.core().instruments;
-        let pool = EncryptionPool::new(self.limits.encryption_threads, instruments);
-        let counted = hook::Counted::new(self.removal_hook, instruments);
+        let pool = EncryptionPool::new(self.limits.encryption_threads);
+        let counted = hook::Counted::new(self.removal_hook, &self.sender.core().instruments);
         let gate = Gate::new(self.limits.in_flight);
         let Self { store, sender, limits, .. } = self;
         let removal_hook: Option<Arc<dyn RemovalHook>> = Some(Arc::new(counted));

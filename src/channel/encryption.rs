@@ -14,7 +14,7 @@ use crate::engine::request::Body;
 use crate::engine::vapid::{Token, Vapid};
 use crate::sender::{Core, Fitted, Fitting, Job, Prepared};
 use crate::store::Entry;
-use crate::telemetry::{Instruments, Stopwatch};
+use crate::telemetry::Stopwatch;
 
 /// Lanes of one batch: eight at once fill AVX-512, and eight times that amortises the hand-over.
 pub(super) const BATCH: usize = 64;
@@ -162,47 +162,44 @@ impl Batch {
 type Work = (Batch, oneshot::Sender<Vec<Encrypted>>);
 
 /// Does it, unless nobody waits any more. A panic of the encryptor ends here, without a reply.
-fn run((batch, reply): Work, instruments: &Instruments) {
+fn run((batch, reply): Work) {
     let watch = Stopwatch::start();
     if !reply.is_closed()
         && let Ok(results) = catch_unwind(AssertUnwindSafe(|| batch.run()))
     {
-        instruments.encrypted(results.len(), watch);
+        batch.core.instruments.encrypted(results.len(), watch);
         let _ = reply.send(results);
     }
 }
 
-fn serve(work: &Mutex<mpsc::Receiver<Work>>, instruments: &Instruments) {
+fn serve(work: &Mutex<mpsc::Receiver<Work>>) {
     loop {
         let next = work.lock().expect("no panic while waiting for work").recv();
         let Ok(work) = next else { return };
-        run(work, instruments);
+        run(work);
     }
 }
 
 /// The threads. They end when the pool is dropped.
 pub(super) struct EncryptionPool {
-    instruments: Instruments,
     threads: usize,
     queue: Option<mpsc::Sender<Work>>,
 }
 
 impl EncryptionPool {
     /// Starts the threads; with none, batches are encrypted where they are submitted.
-    pub(super) fn new(threads: usize, instruments: &Instruments) -> Self {
+    pub(super) fn new(threads: usize) -> Self {
         let (queue, work) = mpsc::channel();
         let work = Arc::new(Mutex::new(work));
         let start = |i| {
-            let (work, instruments) = (Arc::clone(&work), instruments.clone());
-            thread::Builder::new()
-                .name(format!("webpush-encrypt-{i}"))
-                .spawn(move || serve(&work, &instruments))
+            let work = Arc::clone(&work);
+            thread::Builder::new().name(format!("webpush-encrypt-{i}")).spawn(move || serve(&work))
         };
         let started = (0..threads).map_while(|i| start(i).ok()).count();
         if started < threads {
             tracing::warn!(started, threads, "the machine gives fewer threads for encryption than asked for");
         }
-        Self { instruments: instruments.clone(), threads: started, queue: (started > 0).then_some(queue) }
+        Self { threads: started, queue: (started > 0).then_some(queue) }
     }
 
     pub(super) const fn threads(&self) -> usize {
@@ -214,7 +211,7 @@ impl EncryptionPool {
         let (reply, results) = oneshot::channel();
         match &self.queue {
             Some(queue) => drop(queue.send((batch, reply))),
-            None => run((batch, reply), &self.instruments),
+            None => run((batch, reply)),
         }
         results
     }
