@@ -41,15 +41,19 @@ impl Encryptor for Ece {
         out: &mut Vec<u8>,
     ) -> Result<Encoded, EncryptError> {
         out.clear();
-        plaintext.check(Self::MAX_LEN)?;
-        if plaintext.as_bytes().is_empty() {
-            return Err(EncryptError::Empty);
-        }
+        let octets = takes(plaintext, Self::MAX_LEN)?;
         let (p256dh, auth) = (to.p256dh().as_bytes(), to.auth().as_bytes());
         // `ece` indexes by the key's length without a check; ours is an array of 65.
-        let body = ece::encrypt(p256dh, auth, plaintext.as_bytes()).map_err(EncryptError::backend)?;
+        let body = ece::encrypt(p256dh, auth, octets).map_err(EncryptError::backend)?;
         debug_assert!(body.len() > HEADER_LEN);
         out.extend_from_slice(&body);
         Ok(Encoded::Aes128Gcm)
     }
+}
+
+/// What there is to encrypt, where `ece` takes it: it has no form for nothing.
+fn takes(plaintext: &Plaintext, limit: usize) -> Result<&[u8], EncryptError> {
+    plaintext.check(limit)?;
+    let octets = plaintext.as_bytes();
+    if octets.is_empty() { Err(EncryptError::Empty) } else { Ok(octets) }
 }

@@ -2,6 +2,7 @@
 
 use ece::legacy::{AesGcmEncryptedBlock, encrypt_aesgcm};
 
+use super::takes;
 use crate::base64url;
 use crate::engine::encryption::{Encoded, EncryptError, Encryptor, Plaintext};
 use crate::subscription::SubscriptionKeys;
@@ -69,12 +70,9 @@ impl Encryptor for EceAesGcm {
         out: &mut Vec<u8>,
     ) -> Result<Encoded, EncryptError> {
         out.clear();
-        plaintext.check(Self::MAX_LEN)?;
-        if plaintext.as_bytes().is_empty() {
-            return Err(EncryptError::Empty);
-        }
+        let octets = takes(plaintext, Self::MAX_LEN)?;
         let (p256dh, auth) = (to.p256dh().as_bytes(), to.auth().as_bytes());
-        let block = encrypt_aesgcm(p256dh, auth, plaintext.as_bytes()).map_err(EncryptError::backend)?;
+        let block = encrypt_aesgcm(p256dh, auth, octets).map_err(EncryptError::backend)?;
         let (salt, dh) = parameters(&block).ok_or_else(unreadable)?;
         let record = base64url::decode(&block.body()).map_err(EncryptError::backend)?;
         out.extend_from_slice(&record);
