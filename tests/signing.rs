@@ -147,6 +147,15 @@ async fn work(store: &Arc<MemoryStore>, sender: &Sender, window: usize) -> Repor
     store.report(&id).await.unwrap().unwrap()
 }
 
+/// The broadcast of [`broadcast`], in one mode or the other.
+async fn send(durable: bool, store: &Arc<MemoryStore>, sender: &Sender, window: usize) -> Report {
+    if durable {
+        work(store, sender, window).await
+    } else {
+        publish(&hub(store, sender, window), broadcast()).await
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_signer_is_asked_once_for_all_that_wait() {
     for durable in [false, true] {
@@ -154,11 +163,7 @@ async fn the_signer_is_asked_once_for_all_that_wait() {
         let transport = Double::accepting();
         let store = support::store(at("push.example.net", 2000)).await;
         let sender = sender(remote.vapid(), &transport);
-        let report = if durable {
-            work(&store, &sender, 4096).await
-        } else {
-            publish(&hub(&store, &sender, 4096), broadcast()).await
-        };
+        let report = send(durable, &store, &sender, 4096).await;
         one(&report, OutcomeKind::Accepted);
         assert_eq!((report.read, report.attempts), (2000, 2000), "{report}");
         assert_eq!(remote.asked().len(), 1, "durable: {durable}");
@@ -190,11 +195,7 @@ async fn a_slow_signer_for_one_origin_slows_no_other() {
         let store = support::store(urls.into_iter().flat_map(|(slow, fast)| [slow, fast])).await;
         let sender = sender(remote.vapid(), &transport);
         let start = Instant::now();
-        let report = if durable {
-            work(&store, &sender, 1000).await
-        } else {
-            publish(&hub(&store, &sender, 1000), broadcast()).await
-        };
+        let report = send(durable, &store, &sender, 1000).await;
         one(&report, OutcomeKind::Accepted);
         assert_eq!(report.attempts, 6000, "{report}");
         assert_eq!(remote.asked().len(), 2, "{:?}", remote.asked());
@@ -219,11 +220,7 @@ async fn what_cannot_be_signed_is_given_up_and_nobody_is_removed() {
             let transport = Double::accepting();
             let store = support::store(at("push.example.net", 300)).await;
             let (sender, start) = (sender(remote.vapid(), &transport), Instant::now());
-            let report = if durable {
-                work(&store, &sender, 4096).await
-            } else {
-                publish(&hub(&store, &sender, 4096), broadcast()).await
-            };
+            let report = send(durable, &store, &sender, 4096).await;
             assert_eq!((report.counts[OutcomeKind::GaveUp], report.attempts), (300, 0), "{report}");
             assert_eq!((report.pruned, left(&*store).await), (0, 300));
             assert!(transport.seen().is_empty());
@@ -246,11 +243,7 @@ async fn a_signer_that_recovers_costs_no_message() {
         let transport = Double::accepting();
         let store = support::store(at("push.example.net", 1000)).await;
         let sender = sender(remote.vapid(), &transport);
-        let report = if durable {
-            work(&store, &sender, 4096).await
-        } else {
-            publish(&hub(&store, &sender, 4096), broadcast()).await
-        };
+        let report = send(durable, &store, &sender, 4096).await;
         one(&report, OutcomeKind::Accepted);
         assert_eq!((report.attempts, remote.asked().len()), (1000, 3), "{report}");
     }
