@@ -9,6 +9,7 @@ use futures_core::Stream;
 use futures_util::stream;
 use tracing::Instrument as _;
 
+mod breaker;
 mod broadcast;
 mod content;
 mod controls;
@@ -20,10 +21,12 @@ mod hook;
 mod limits;
 mod progress;
 mod renewal;
+mod single;
 mod subscriptions;
 mod tally;
 mod worker;
 
+pub use self::breaker::MassPruneBreaker;
 pub use self::broadcast::{Broadcast, BroadcastError, Delivery, Publication};
 pub use self::controls::Controls;
 pub use self::durable::{ChannelStatistics, DurableChannel, EnqueueError, Enqueued};
@@ -55,7 +58,8 @@ pub type Deliveries = Pin<Box<dyn Stream<Item = Result<Delivery, BroadcastError>
 ///   is reached.
 /// * A broadcast reaches who is a member when it starts. Each entry that it reads gets exactly one
 ///   final [`Outcome`](crate::Outcome), and a failed delivery is an outcome, not an error.
-/// * `Gone` subscriptions are removed from the store, and nothing else removes them.
+/// * `Gone` subscriptions are removed from the store, unless a [`RemovalHook`] withholds it, and nothing
+///   else removes them.
 /// * [`deliveries`](Self::deliveries) does nothing before it is polled. A consumer that polls
 ///   slowly slows the broadcast down and loses nothing; requests in flight go on meanwhile.
 ///
@@ -135,6 +139,8 @@ struct Hub {
     /// The requests that may be in flight.
     gate: Arc<Gate>,
     removal_hook: Option<Arc<dyn RemovalHook>>,
+    /// Where it is the hook.
+    breaker: Option<MassPruneBreaker>,
 }
 
 impl Channels {
@@ -145,7 +151,15 @@ impl Channels {
 
     /// The same with other limits or a hook.
     pub fn builder(store: impl SubscriptionStore, sender: Sender) -> ChannelsBuilder {
-        ChannelsBuilder { store: Arc::new(store), sender, limits: Limits::default(), removal_hook: None }
+        let clock = Arc::clone(&sender.core().clock);
+        let breaker = MassPruneBreaker::new().with_clock(clock);
+        ChannelsBuilder {
+            store: Arc::new(store),
+            sender,
+            limits: Limits::default(),
+            removal_hook: None,
+            breaker: Some(breaker),
+        }
     }
 
     /// One channel.
@@ -211,6 +225,13 @@ impl Channels {
     pub fn sender(&self) -> &Sender {
         &self.hub.sender
     }
+
+    /// The breaker against mass pruning, to [allow](MassPruneBreaker::allow) removals with; none where
+    /// another hook took its place.
+    #[must_use]
+    pub fn breaker(&self) -> Option<&MassPruneBreaker> {
+        self.hub.breaker.as_ref()
+    }
 }
 
 /// [`Channels`] in the making.
@@ -220,6 +241,7 @@ pub struct ChannelsBuilder {
     sender: Sender,
     limits: Limits,
     removal_hook: Option<Arc<dyn RemovalHook>>,
+    breaker: Option<MassPruneBreaker>,
 }
 
 impl ChannelsBuilder {
@@ -230,10 +252,21 @@ impl ChannelsBuilder {
         self
     }
 
-    /// A hook that sees each batch of removals first.
+    /// A hook that sees each batch of removals first, in the place of the [`MassPruneBreaker`] that is
+    /// there by default, by the sender's clock. One with other settings, or that you keep a clone of, is
+    /// such a hook; one of your own may ask a breaker.
     #[must_use]
     pub fn removal_hook(mut self, hook: impl RemovalHook) -> Self {
         self.removal_hook = Some(Arc::new(hook));
+        self.breaker = None;
+        self
+    }
+
+    /// No hook, and no breaker: whatever a push service calls gone is removed.
+    #[must_use]
+    pub fn without_removal_hook(mut self) -> Self {
+        self.removal_hook = None;
+        self.breaker = None;
         self
     }
 
@@ -241,11 +274,12 @@ impl ChannelsBuilder {
     #[must_use]
     pub fn build(self) -> Channels {
         let pool = EncryptionPool::new(self.limits.encryption_threads);
-        let counted = hook::Counted::new(self.removal_hook, &self.sender.core().instruments);
         let gate = Gate::new(self.limits.in_flight);
-        let Self { store, sender, limits, .. } = self;
+        let Self { store, sender, limits, removal_hook, breaker } = self;
+        let by_default = || breaker.clone().map(|breaker| Arc::new(breaker) as Arc<dyn RemovalHook>);
+        let counted = hook::Counted::new(removal_hook.or_else(by_default), &sender.core().instruments);
         let removal_hook: Option<Arc<dyn RemovalHook>> = Some(Arc::new(counted));
-        Channels { hub: Arc::new(Hub { store, sender, limits, pool, gate, removal_hook }) }
+        Channels { hub: Arc::new(Hub { store, sender, limits, pool, gate, removal_hook, breaker }) }
     }
 }
 

@@ -31,6 +31,7 @@ use tokio::time::Instant;
 
 pub(super) use self::direct::Direct;
 pub(super) use self::ledger::Retries;
+pub(super) use self::patience::patiently;
 pub(super) use self::session::{Call, Ended, Session, Terms};
 
 use self::book::{Book, Slip};
@@ -47,7 +48,7 @@ use crate::sender::trial::{self, Settled, Step, Trial};
 use crate::sender::{self, Pace, Snapshot, later};
 use crate::store::Entry;
 use crate::telemetry::{Mode, Run};
-use crate::{BroadcastId, Message, Outcome, SkipReason};
+use crate::{BroadcastId, Message, Origin, Outcome, SkipReason};
 
 /// What is to be sent.
 struct Task {
@@ -274,6 +275,7 @@ impl<B: Book> Driver<B> {
         self.queues.leave(job.queue);
         let elapsed = job.trial.first.map(|first| now.duration_since(first)).unwrap_or_default();
         sender::tell(origin.service(), &job.entry.subscription, settled.outcome.kind(), job.trial.attempts);
+        self.delivered(origin.origin(), &settled);
         let changes = settled.changes();
         let detail = settled.detail.map(|detail| *detail);
         let delivery = Delivery::new(job.entry, settled.outcome, detail, job.trial.attempts, elapsed);
@@ -285,8 +287,16 @@ impl<B: Book> Driver<B> {
         let elapsed = trial.first.map(|first| now.duration_since(first)).unwrap_or_default();
         let service = self.hub.sender.core().instruments.of(entry.subscription.endpoint().vendor());
         sender::tell(service, &entry.subscription, settled.outcome.kind(), trial.attempts);
+        self.delivered(&origin, &settled);
         let changes = settled.changes();
         let delivery = Delivery::new(entry, settled.outcome, None, trial.attempts, elapsed);
         self.book.settle(slip, delivery, &origin, changes);
+    }
+
+    /// Whoever judges removals knows of all outcomes.
+    fn delivered(&self, origin: &Origin, settled: &Settled) {
+        if let Some(hook) = &self.hub.removal_hook {
+            hook.delivered(origin, settled.outcome.kind());
+        }
     }
 }

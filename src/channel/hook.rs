@@ -5,23 +5,28 @@ use std::sync::Arc;
 
 use crate::store::EntryRef;
 use crate::telemetry::Instruments;
-use crate::{Counts, Origin};
+use crate::{Counts, Origin, OutcomeKind};
 
-/// Sees every batch of removals before the store does, and may withhold it: the place for a
-/// breaker against mass pruning (R-51) or for an audit log.
+/// Sees every batch of removals before the store does, and may withhold it: the place of the breaker
+/// against mass pruning (R-51), or of an audit log.
 ///
 /// ```
-/// use webpush_channels::OutcomeKind;
-/// use webpush_channels::channel::{Removals, RemovalHook, Review};
+/// use webpush_channels::channel::{MassPruneBreaker, RemovalHook, Removals, Review};
+/// use webpush_channels::{Origin, OutcomeKind};
 ///
-/// /// Withholds when more than a fifth of an origin's subscriptions seem gone.
+/// /// Writes down what the breaker lets through.
 /// #[derive(Debug)]
-/// struct Breaker;
+/// struct Audit(MassPruneBreaker);
 ///
-/// impl RemovalHook for Breaker {
+/// impl RemovalHook for Audit {
+///     fn delivered(&self, origin: &Origin, outcome: OutcomeKind) {
+///         self.0.delivered(origin, outcome);
+///     }
+///
 ///     fn review(&self, removals: &Removals<'_>) -> Review {
-///         let gone = removals.counts[OutcomeKind::Gone];
-///         if gone >= 50 && gone * 5 > removals.counts.total() { Review::Withhold } else { Review::Apply }
+///         let review = self.0.review(removals);
+///         println!("{} of {}: {review:?}", removals.entries.len(), removals.origin);
+///         review
 ///     }
 /// }
 /// ```
@@ -29,11 +34,25 @@ pub trait RemovalHook: Debug + Send + Sync + 'static {
     /// Whether these subscriptions may be removed. Called on the task that runs the broadcast:
     /// it must not block.
     fn review(&self, removals: &Removals<'_>) -> Review;
+
+    /// A delivery has its outcome: of any broadcast, in direct and in durable mode, and before a
+    /// removal that it leads to is reviewed. Called for each subscription, where `review` is: it must be
+    /// quick. By default it does nothing.
+    ///
+    /// What a lost lease repeats is told twice.
+    fn delivered(&self, origin: &Origin, outcome: OutcomeKind) {
+        let _ = (origin, outcome);
+    }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl<T: RemovalHook + ?Sized> RemovalHook for Arc<T> {
     fn review(&self, removals: &Removals<'_>) -> Review {
         (**self).review(removals)
+    }
+
+    fn delivered(&self, origin: &Origin, outcome: OutcomeKind) {
+        (**self).delivered(origin, outcome);
     }
 }
 
@@ -43,8 +62,8 @@ impl<T: RemovalHook + ?Sized> RemovalHook for Arc<T> {
 pub struct Removals<'a> {
     /// Whose answers they were.
     pub origin: &'a Origin,
-    /// The origin's deliveries in this broadcast so far; for a browser vendor's push service those
-    /// of all the vendor's hosts.
+    /// The origin's deliveries so far, in this broadcast or, in durable mode, under this lease of it;
+    /// for a browser vendor's push service those of all the vendor's hosts.
     pub counts: &'a Counts,
     /// What is to be removed, unless it was renewed meanwhile.
     pub entries: &'a [EntryRef],
@@ -79,5 +98,11 @@ impl RemovalHook for Counted {
         let service = self.instruments.of(removals.origin.vendor());
         service.removals(removals.entries.len(), review == Review::Withhold);
         review
+    }
+
+    fn delivered(&self, origin: &Origin, outcome: OutcomeKind) {
+        if let Some(hook) = &self.hook {
+            hook.delivered(origin, outcome);
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
-use webpush_channels::channel::{Channels, Limits};
+use webpush_channels::channel::{Channels, Limits, MassPruneBreaker};
 use webpush_channels::engine::vapid::{Contact, Vapid, VapidKey};
 use webpush_channels::sender::Sender;
 use webpush_channels::store::journal::{Journal, WorkerId};
@@ -59,7 +59,18 @@ pub(crate) fn channels(
     if let Some(requests) = settings.sending.in_flight {
         limits = limits.with_in_flight(requests);
     }
-    Ok(Channels::builder(Arc::clone(journal), sender).limits(limits).build())
+    let channels = Channels::builder(Arc::clone(journal), sender).limits(limits);
+    Ok(match breaker(&settings.sending) {
+        Some(breaker) => channels.removal_hook(breaker),
+        None => channels.without_removal_hook(),
+    }
+    .build())
+}
+
+/// What keeps a push service's mistake from removing everybody.
+fn breaker(sending: &Sending) -> Option<MassPruneBreaker> {
+    let breaker = MassPruneBreaker::new().with_minimum(sending.prune_anyway.saturating_add(1));
+    (sending.prune_percent > 0).then(|| breaker.with_percent(sending.prune_percent))
 }
 
 fn contact(settings: &Settings) -> Result<Contact, StartError> {

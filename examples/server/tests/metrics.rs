@@ -97,6 +97,26 @@ async fn pushes_are_counted_by_what_became_of_them() {
 }
 
 #[tokio::test]
+async fn a_push_service_that_calls_everything_gone_is_believed_as_far_as_the_settings_say() {
+    for (percent, anyway, pruned) in [("20", "2", 0..=2), ("20", "6", 6..=6), ("0", "2", 6..=6)] {
+        let world = World::with(&["--prune-percent", percent, "--prune-anyway", anyway]).await;
+        let store = sqlite(world.directory.path()).await;
+        for subscription in fill(&*store, &world.push, 6).await {
+            world.push.script(&subscription, [Answer::gone_410()]);
+        }
+        let id = enqueue(&store).await;
+        until("all have an outcome", async || report(&*store, &id).await.counts.total() == 6).await;
+        let report = report(&*store, &id).await;
+        assert!(pruned.contains(&report.pruned), "{percent} % and {anyway}: {report}");
+        assert_eq!(report.pruned + report.withheld, 6, "{report}");
+        let series = scrape(&world).await;
+        let withheld = f64::from(u32::try_from(report.withheld).unwrap());
+        is(&series, r#"webpush_removals_total{service="other",review="withheld"}"#, withheld);
+        world.service.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_broadcast_that_runs_is_seen() {
     let world = World::start().await;
     let store = sqlite(world.directory.path()).await;

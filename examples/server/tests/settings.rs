@@ -136,7 +136,7 @@ async fn flags_win_over_the_environment_and_that_over_the_file() {
 }
 
 /// Settings with a value that is not usable.
-const WRONG: [(&str, &str); 25] = [
+const WRONG: [(&str, &str); 26] = [
     ("auth", "nobody"),
     ("auth", "bearer"),
     ("backoff", "soon"),
@@ -148,6 +148,7 @@ const WRONG: [(&str, &str); 25] = [
     ("database_url", "mysql://ada:hunter2@host/x"),
     ("eos", "2024-02-30"),
     ("in_flight", "0"),
+    ("prune_percent", "101"),
     ("known_vendors_only", "perhaps"),
     ("listen", "nowhere"),
     ("log", "loud"),

@@ -16,7 +16,7 @@ const PAUSES: [Duration; 5] = [
 ];
 
 /// Asks until the answer is another than "not now", six times at most.
-pub(super) async fn patiently<T, F>(mut ask: impl FnMut() -> F) -> Result<T, StoreError>
+pub(in crate::channel) async fn patiently<T, F>(mut ask: impl FnMut() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {

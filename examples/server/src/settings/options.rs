@@ -136,6 +136,12 @@ options! {
     /// Pushes in hand, at most [default: the library's]
     #[arg(long, env = "WEBPUSH_CHANNELS_IN_FLIGHT")]
     in_flight: Option<usize>,
+    /// Percent of a push service's subscriptions that are removed when they are gone at once; 0 is any number [default: 20]
+    #[arg(long, env = "WEBPUSH_CHANNELS_PRUNE_PERCENT")]
+    prune_percent: Option<u8>,
+    /// So many gone subscriptions of a push service are removed, whatever percent they are [default: 49]
+    #[arg(long, env = "WEBPUSH_CHANNELS_PRUNE_ANYWAY")]
+    prune_anyway: Option<u32>,
     /// Accept endpoints on this host, in cleartext; for tests
     #[arg(long, env = "WEBPUSH_CHANNELS_ALLOW_LOOPBACK_ENDPOINTS", num_args = 0..=1, default_missing_value = "true")]
     allow_loopback_endpoints: Option<bool>,
@@ -408,10 +414,16 @@ fn sending(options: &Options) -> Result<Sending, SettingsError> {
     if options.in_flight == Some(0) {
         return Err(SettingsError::Value { name: "in_flight", problem: "it must be at least 1" });
     }
+    let prune_percent = options.prune_percent.unwrap_or(20);
+    if prune_percent > 100 {
+        return Err(SettingsError::Value { name: "prune_percent", problem: "it must be from 0 to 100" });
+    }
     Ok(Sending {
         worker: options.worker.unwrap_or(true),
         term: Duration::from_secs(term),
         in_flight: options.in_flight,
+        prune_percent,
+        prune_anyway: options.prune_anyway.unwrap_or(49),
         allow_loopback_endpoints: options.allow_loopback_endpoints.unwrap_or(false),
         known_vendors_only: options.known_vendors_only.unwrap_or(false),
         extra_ca: options.extra_ca.clone(),
