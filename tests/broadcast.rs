@@ -128,6 +128,19 @@ async fn several_429_pause_the_origin_and_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_429_after_the_last_try_pauses_the_origin_too() {
+    let transport = Double::new(|_, _| answer(429, &[("retry-after", "60")], ""));
+    let sender = support::sender(&transport).per_origin(1).retry(RetryPolicy::default().with_attempts(1));
+    let store = store(at("push.example.net", 20)).await;
+    let hub = Channels::builder(store, sender.build()).limits(limits()).build();
+    let start = tokio::time::Instant::now();
+    let report = publish(&hub, broadcast()).await;
+    one(&report, OutcomeKind::Throttled);
+    let seen = transport.seen();
+    assert_eq!((seen.len(), seen.iter().filter(|seen| seen.at - start < 60 * SECOND).count()), (20, 3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn attempts_are_bounded_and_a_retry_after_beyond_an_hour_is_not_waited_for() {
     let urls = ["https://a.example.net/503", "https://b.example.net/late"].map(str::to_owned);
     let transport = Double::new(|seen, _| {

@@ -65,7 +65,12 @@ impl RetryPolicy {
     /// The pause after `failures` failures (from 1), the last of which asked for `after`: the larger
     /// of that and the backoff. None when attempts or patience are used up.
     pub(crate) fn pause(&self, failures: u8, after: Option<Duration>, draw: f64) -> Option<Duration> {
-        if failures >= self.attempts || after.is_some_and(|after| after > self.max_retry_after) {
+        if failures >= self.attempts { None } else { self.wait(failures, after, draw) }
+    }
+
+    /// The same, whatever attempts are left: what others wait for, too.
+    pub(crate) fn wait(&self, failures: u8, after: Option<Duration>, draw: f64) -> Option<Duration> {
+        if after.is_some_and(|after| after > self.max_retry_after) {
             return None;
         }
         let backoff = self.backoff(failures, draw);

@@ -356,7 +356,8 @@ impl Trial {
         self.settle(Outcome::TooLarge).into()
     }
 
-    /// the wait is this subscription's; the origin's too when several were told so.
+    /// the wait is this subscription's; the origin's too when several were told so, also where
+    /// these have no try left.
     fn slow_down(
         &mut self,
         core: &Core,
@@ -366,7 +367,11 @@ impl Trial {
         now: Instant,
     ) -> Step {
         let step = self.again(core, after);
-        if let Step::Again(wait) = step
+        let wait = match step {
+            Step::Again(wait) => Some(wait),
+            Step::Settle(_) => core.retry.wait(self.failures, after, core.draw()),
+        };
+        if let Some(wait) = wait
             && origin.slow_down(made.subscription.id(), wait, now)
         {
             origin.service().paused(Pause::Asked);
