@@ -21,7 +21,7 @@ use webpush_channels::channel::{
 };
 use webpush_channels::store::journal::{JournalError, JournalErrorKind};
 use webpush_channels::store::{Audience, NewEntry, StoreErrorKind, SubscriptionStore};
-use webpush_channels::{BroadcastState, ChannelName, OutcomeKind};
+use webpush_channels::{BroadcastState, ChannelName, Message, OutcomeKind, Payload, Ttl};
 
 const SECOND: Duration = Duration::from_secs(1);
 const WINDOW: usize = 40;
@@ -407,4 +407,22 @@ async fn a_worker_ends_in_time_although_the_journal_is_away() {
     let start = Instant::now();
     worker.run(sleep(SECOND)).await.unwrap();
     assert!(start.elapsed() <= 7 * SECOND, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_that_is_late_gives_no_message_a_longer_life() {
+    let transport =
+        Double::new(|_, nth| if nth == 1 { answer(503, &[("retry-after", "2")], "") } else { status(201) });
+    let journal = durable::journal(at("push.example.net", 1)).await;
+    let id = enqueue(&journal, Message::new(Payload::empty(), Ttl::from_secs(60))).await;
+    let start = Instant::now();
+    // The lease is taken, and then nothing can be written for a while.
+    journal.away(start + SECOND / 10, 12 * SECOND);
+    worker(&journal, &transport, WINDOW).run_until_idle().await.unwrap();
+    one(&report(&journal, &id).await, OutcomeKind::Accepted);
+    let seen = transport.seen();
+    let used = seen[1].at - seen[0].at;
+    assert!((10..20).contains(&used.as_secs()), "{used:?}");
+    let (ttl, left) = (seen[1].ttl.parse::<u64>().unwrap(), (60 * SECOND - used).as_secs());
+    assert!((left - 1..=left).contains(&ttl), "{ttl} s of {left} s");
 }

@@ -135,10 +135,11 @@ async fn insist(
     term: Duration,
     valid_until: Instant,
 ) -> Written {
-    let mut pause = FIRST_PAUSE;
+    let (mut pause, made) = (FIRST_PAUSE, Instant::now());
     loop {
         let asked = Instant::now();
-        let answer = timeout_at(valid_until, journal.checkpoint(&token, checkpoint.clone())).await;
+        let aged = aged(&checkpoint, asked.duration_since(made));
+        let answer = timeout_at(valid_until, journal.checkpoint(&token, aged)).await;
         let error = match answer {
             Ok(Ok(state)) => return Ok((state, later(asked, term))),
             Ok(Err(error)) if error.is_retryable() => error,
@@ -152,4 +153,18 @@ async fn insist(
         sleep(pause).await;
         pause = (pause * 2).min(LAST_PAUSE);
     }
+}
+
+/// The same checkpoint so much later: what is left of times is less, because a journal counts them from when it
+/// stores them (H-6).
+fn aged(checkpoint: &Checkpoint, age: Duration) -> Checkpoint {
+    let mut aged = checkpoint.clone();
+    for deferred in &mut aged.deferred {
+        deferred.after = deferred.after.saturating_sub(age);
+        // Where there was no attempt yet the lifetime has not begun.
+        if deferred.tried.attempts > 0 {
+            deferred.ttl_left = deferred.ttl_left.saturating_sub(age);
+        }
+    }
+    aged
 }
