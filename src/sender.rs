@@ -10,8 +10,10 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 mod bucket;
+mod budget;
 mod builder;
 mod cancel;
+mod circuit;
 mod fitting;
 mod keyrings;
 mod meter;
@@ -20,8 +22,10 @@ mod request;
 mod retry;
 mod shares;
 mod signing;
+mod stops;
 pub(crate) mod trial;
 
+pub use self::budget::RetryBudget;
 pub use self::builder::SenderBuilder;
 pub use self::cancel::{CancelError, Cancellation};
 pub use self::retry::RetryPolicy;
@@ -37,6 +41,7 @@ pub(crate) use self::retry::later;
 pub(crate) use self::shares::Shares;
 use self::signing::Signing;
 pub(crate) use self::signing::Unsigned;
+pub(crate) use self::stops::Leave;
 use self::trial::{Made, Settled, Step, Trial};
 use crate::engine::encryption::Encryptor;
 use crate::engine::response::{self, Classified};
@@ -46,7 +51,7 @@ use crate::telemetry::{Instruments, Service, Stopwatch};
 use crate::transport::{Transport, TransportError};
 use crate::{
     Clock, EndpointPolicy, KeyId, Message, Origin, Outcome, OutcomeKind, ResponseDetail, SkipReason,
-    Subscription, Ttl,
+    Subscription, SubscriptionId, Ttl,
 };
 
 /// Sends messages to single subscriptions, and is what channels send with.
@@ -141,6 +146,9 @@ impl Core {
             status = tracing::field::Empty,
             error = tracing::field::Empty,
         );
+        if attempt == 1 {
+            origin.earn(Instant::now());
+        }
         let counted = origin.service().exchange();
         match self.transport.send(request).instrument(span.clone()).await {
             Ok(answer) => {
@@ -338,8 +346,27 @@ impl Sender {
                         return settled;
                     }
                     tokio::time::sleep(wait).await;
+                    if let Some(settled) = self.pay(message, &origin, trial).await {
+                        return settled;
+                    }
                 }
             }
+        }
+    }
+
+    /// Waits until the origin's budget has a retry; returns the end where the lifetime is over first.
+    async fn pay(&self, message: &Message, origin: &OriginState, trial: &mut Trial) -> Option<Settled> {
+        let budget = origin.budget().filter(|_| trial.is_retry())?;
+        loop {
+            let now = Instant::now();
+            if origin.pay(now) {
+                return None;
+            }
+            let due = budget.book(self.core.draw(), now);
+            if trial.ttl_left(message.ttl(), due).is_none() {
+                return Some(trial.expire());
+            }
+            tokio::time::sleep_until(due).await;
         }
     }
 
@@ -359,9 +386,19 @@ impl Sender {
         let Some(vapid) = trial.vapid(&keyring, to.key) else {
             return trial.keyless(&keyring, to.key).into();
         };
-        if let Some(stop) = origin.stopped(vapid.key_id(), Instant::now()) {
-            return trial.settle_stopped(stop).into();
+        let now = Instant::now();
+        match origin.leave(vapid.key_id(), subscription.id(), now) {
+            Leave::Go => {}
+            Leave::Wait(until) => {
+                // It pays again when it comes back.
+                if let Some(budget) = origin.budget().filter(|_| trial.is_retry()) {
+                    budget.give_back(now);
+                }
+                return Step::Again(until.duration_since(now));
+            }
+            Leave::Stopped(stop) => return trial.settle_stopped(stop).into(),
         }
+        let mut leave = Taken { origin: Some(origin), key: vapid.key_id(), subscription: subscription.id() };
         let token = core.token(vapid, origin.origin()).await;
         let now = Instant::now();
         let token = match token {
@@ -392,11 +429,35 @@ impl Sender {
         }
         trial.begin(now);
         let classified = core.exchange(origin, subscription, ttl, trial.attempts, request).await;
+        leave.used();
         let (bound, has_topic) = (to.key, message.collapse_key().is_some());
         let keyring = &core.keyrings.current();
         let made =
             Made { vapid, keyring, bound, generation, has_topic, body_len, has_fallback, subscription };
         trial.judge(core, origin, &made, classified, Instant::now())
+    }
+}
+
+/// Leave to make a request, which may be a probe: where none is made, or its answer is not waited for, others may.
+struct Taken<'a> {
+    /// None once there was an answer.
+    origin: Option<&'a OriginState>,
+    key: KeyId,
+    subscription: SubscriptionId,
+}
+
+impl Taken<'_> {
+    /// There is an answer, or a failure.
+    const fn used(&mut self) {
+        self.origin = None;
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let Some(origin) = self.origin {
+            origin.unproven(self.key, self.subscription);
+        }
     }
 }
 

@@ -54,6 +54,7 @@ async fn failure(flaw: Flaw, window: usize, transport: &Double) -> (u64, Broadca
     let store = store(at("push.example.net", 100)).await;
     let hub = Channels::builder(Flawed::new(store, flaw), sender(transport).build())
         .limits(limits().with_window(window))
+        .without_removal_hook()
         .build();
     let mut stream = deliveries(&hub);
     let mut delivered = 0;
@@ -109,8 +110,9 @@ async fn changes_that_outlast_the_deadline_are_waited_for_without_spinning() {
     let store = store(at("push.example.net", 100)).await;
     let slow = Flawed::new(Arc::clone(&store), Flaw::SlowApply(10 * SECOND));
     // With a paused clock the sleep of the store would never end under a loop that spins.
-    let report =
-        publish(&hub(slow, &Double::new(|_, _| status(410))), broadcast().with_send_within(SECOND)).await;
+    let gone = Double::new(|_, _| status(410));
+    let hub = Channels::builder(slow, sender(&gone).build()).limits(limits()).without_removal_hook().build();
+    let report = publish(&hub, broadcast().with_send_within(SECOND)).await;
     assert_eq!((report.pruned, left(&*store).await), (100, 0));
 }
 

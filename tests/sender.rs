@@ -138,7 +138,7 @@ async fn a_refused_token_is_renewed_once_also_for_short_lived_messages() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn three_refused_subscriptions_stop_the_origin_without_further_requests() {
+async fn a_refused_key_stops_the_origin_after_few_requests_and_is_probed() {
     let transport =
         Double::new(
             |seen, _| {
@@ -147,18 +147,24 @@ async fn three_refused_subscriptions_stop_the_origin_without_further_requests() 
         );
     let sender = support::sender(&transport).build();
     let mut requests = Vec::new();
-    for n in 0..6 {
+    let start = tokio::time::Instant::now();
+    for n in 0..8 {
         let to = subscription(&format!("https://refuses.example.net/p/{n}"));
         let sent = sender.send(&to, &message()).await;
         assert_eq!(sent.outcome, Outcome::AuthRefused);
         requests.push(sent.attempts);
     }
     // The first asks again with a fresh token, and the token is not renewed twice in an hour.
-    assert_eq!(requests, [2, 1, 1, 0, 0, 0]);
+    // After three comes a suspicion: the next waits for a second, and the one after it for ten.
+    assert_eq!(requests, [2, 1, 1, 1, 1, 0, 0, 0]);
+    assert_eq!(start.elapsed().as_secs(), 11);
     assert!(sender.send(&one(), &message()).await.outcome.is_accepted(), "other origins are not stopped");
-    tokio::time::sleep(3601 * SECOND).await;
-    let later = sender.send(&subscription("https://refuses.example.net/p/9"), &message()).await;
-    assert!(later.attempts > 0, "the stop lasts an hour");
+    for (seconds, attempts) in [(59, 0), (1, 1), (119, 0), (1, 1)] {
+        tokio::time::sleep(seconds * SECOND).await;
+        let probe =
+            subscription(&format!("https://refuses.example.net/p/{seconds}/{attempts}{:?}", start.elapsed()));
+        assert_eq!(sender.send(&probe, &message()).await.attempts, attempts, "{:?}", start.elapsed());
+    }
 }
 
 #[tokio::test(start_paused = true)]

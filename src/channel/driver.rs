@@ -6,6 +6,7 @@
 //! back, and dropping the driver stops everything.
 
 mod book;
+mod budget;
 mod changes;
 mod direct;
 mod flight;
@@ -211,6 +212,7 @@ impl<B: Book> Driver<B> {
         let Some(job) = self.jobs.get_mut(key) else { return };
         self.window.landed(job);
         let begun = std::mem::take(&mut job.begun);
+        job.paid &= flown.is_err();
         let flown = match flown {
             Ok(flown) => flown,
             Err(unsent) => return self.stay(key, &unsent, now),
@@ -272,6 +274,7 @@ impl<B: Book> Driver<B> {
         let job = self.jobs.remove(key);
         self.window.leave(&job);
         let origin = self.queues.origin(job.queue);
+        self.pay_back(&job, now);
         self.queues.leave(job.queue);
         let elapsed = job.trial.first.map(|first| now.duration_since(first)).unwrap_or_default();
         sender::tell(origin.service(), &job.entry.subscription, settled.outcome.kind(), job.trial.attempts);

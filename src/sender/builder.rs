@@ -90,7 +90,9 @@ impl SenderBuilder {
         self
     }
 
-    /// Another retry policy than the default.
+    /// Another retry policy than the default: how often, how long apart, and how many at one push
+    /// service ([`RetryBudget`](super::RetryBudget)), over all broadcasts and single messages of this
+    /// sender.
     #[must_use]
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
@@ -169,7 +171,7 @@ impl SenderBuilder {
                 encryptor: self.encryptor,
                 legacy_encryptor: self.legacy_encryptor,
                 keyrings: Keyrings::new(self.keyring),
-                origins: Origins::new(self.per_origin, self.origin_rates, &instruments),
+                origins: Origins::new(self.per_origin, self.origin_rates, self.retry.budget, &instruments),
                 instruments,
                 policy: self.policy,
                 retry: self.retry,

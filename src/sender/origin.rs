@@ -8,10 +8,13 @@ use std::time::Duration;
 use lru::LruCache;
 use tokio::time::Instant;
 
+use super::budget::{Budget, RetryBudget, Spent};
+use super::circuit::{Circuit, Failed};
 use super::meter::{Meter, OriginRates};
+use super::stops::{Leave, Stops, Turn};
 use super::{Shares, later};
-use crate::telemetry::{Instruments, Service};
-use crate::{Endpoint, KeyId, Origin, SubscriptionId};
+use crate::telemetry::{Halt, Instruments, Service};
+use crate::{Endpoint, KeyId, Origin, ResponseDetail, SubscriptionId};
 
 /// Origins come from endpoints that strangers chose: the table is bounded (S-31).
 const MAX_ORIGINS: usize = 4096;
@@ -24,29 +27,28 @@ pub(crate) const SILENCE: Duration = Duration::from_secs(2);
 const SLOW_DOWNS: usize = 3;
 const SLOW_SHARE: u64 = 8;
 const SLOW_DOWN_WINDOW: Duration = Duration::from_secs(10);
-/// This many requests in a row without any status: the origin is broken for a while.
-const FAILURES: u32 = 8;
-/// This many different subscriptions in a row whose fresh token was refused: the token is at
-/// fault, not a subscription (Q-F6).
-const REFUSALS: usize = 3;
-/// a token is rebuilt once an hour, so a stop lasts as long.
-const STOP: Duration = Duration::from_secs(3600);
-/// The longest pause of a broken origin, between probes.
-const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 /// The table of origins, shared by all broadcasts of a sender.
 pub(crate) struct Origins {
     table: Mutex<LruCache<Origin, Arc<OriginState>>>,
     limit: usize,
     rates: OriginRates,
+    budget: Option<RetryBudget>,
     instruments: Instruments,
 }
 
 impl Origins {
-    /// A table in which each origin takes at most `limit` requests at once, at these rates.
-    pub(crate) fn new(limit: usize, rates: OriginRates, instruments: &Instruments) -> Self {
+    /// A table in which each origin takes at most `limit` requests at once, at these rates, and has
+    /// this budget of retries.
+    pub(crate) fn new(
+        limit: usize,
+        rates: OriginRates,
+        budget: Option<RetryBudget>,
+        instruments: &Instruments,
+    ) -> Self {
         let capacity = const { NonZeroUsize::new(MAX_ORIGINS).expect("not zero") };
-        Self { table: Mutex::new(LruCache::new(capacity)), limit, rates, instruments: instruments.clone() }
+        let table = Mutex::new(LruCache::new(capacity));
+        Self { table, limit, rates, budget, instruments: instruments.clone() }
     }
 
     pub(crate) fn of(&self, endpoint: &Endpoint) -> Arc<OriginState> {
@@ -56,7 +58,8 @@ impl Origins {
         }
         let vendor = endpoint.vendor();
         let (meter, service) = (self.rates.meter(vendor), self.instruments.of(vendor).clone());
-        let state = Arc::new(OriginState::new(endpoint.origin(), service, self.limit, meter));
+        let budget = self.budget.map(Budget::new);
+        let state = Arc::new(OriginState::new(endpoint.origin(), service, self.limit, meter, budget));
         table.put(state.origin().clone(), Arc::clone(&state));
         state
     }
@@ -73,21 +76,14 @@ impl fmt::Debug for Origins {
     }
 }
 
-/// Why nothing more is sent to an origin with a key.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Stop {
-    /// It refuses our tokens.
-    Auth,
-    /// It refuses us as a sender.
-    Blocked,
-}
-
 /// One origin. Every method takes a short lock.
 #[derive(Debug)]
 pub(crate) struct OriginState {
     origin: Origin,
     /// Where its rate is limited.
     meter: Option<Arc<Meter>>,
+    /// Where its retries are limited.
+    budget: Option<Budget>,
     service: Service,
     inner: Mutex<Inner>,
 }
@@ -100,34 +96,36 @@ struct Inner {
     in_flight: Shares,
     /// The last answer, or the start of the oldest wait for one.
     heard: Instant,
-    paused_until: Option<Instant>,
-    /// Pauses for failure since the last answer: each doubles.
-    pauses: u8,
-    failures: u32,
+    /// It asked to be left alone until then.
+    asked: Option<Instant>,
+    circuit: Circuit,
     /// What was answered since the window began.
     window: SlowDowns,
-    /// Whose fresh tokens were refused since one of the same key was accepted.
-    refusals: Vec<(KeyId, SubscriptionId)>,
-    stops: Vec<(KeyId, Stop, Instant)>,
+    stops: Stops,
 }
 
 impl OriginState {
-    fn new(origin: Origin, service: Service, limit: usize, meter: Option<Arc<Meter>>) -> Self {
+    fn new(
+        origin: Origin,
+        service: Service,
+        limit: usize,
+        meter: Option<Arc<Meter>>,
+        budget: Option<Budget>,
+    ) -> Self {
         Self {
             origin,
             meter,
+            budget,
             service,
             inner: Mutex::new(Inner {
                 limit,
                 allowance: limit.min(FIRST_ALLOWANCE),
                 in_flight: Shares::default(),
                 heard: Instant::now(),
-                paused_until: None,
-                pauses: 0,
-                failures: 0,
+                asked: None,
+                circuit: Circuit::default(),
                 window: SlowDowns::new(),
-                refusals: Vec::new(),
-                stops: Vec::new(),
+                stops: Stops::default(),
             }),
         }
     }
@@ -139,6 +137,34 @@ impl OriginState {
     /// Its meter, where its rate is limited.
     pub(crate) fn meter(&self) -> Option<&Meter> {
         self.meter.as_deref()
+    }
+
+    /// Its budget, where its retries are limited.
+    pub(crate) const fn budget(&self) -> Option<&Budget> {
+        self.budget.as_ref()
+    }
+
+    /// A first attempt is made.
+    pub(crate) fn earn(&self, now: Instant) {
+        if let Some(budget) = &self.budget {
+            budget.earn(now);
+        }
+    }
+
+    /// Pays for a retry; returns whether it may be made.
+    pub(crate) fn pay(&self, now: Instant) -> bool {
+        let spent = self.budget.as_ref().map_or(Spent::Yes, |budget| budget.spend(now));
+        if spent == (Spent::No { news: true }) {
+            tracing::warn!(origin = %self.origin, "too many messages to a push service fail: retries wait");
+        }
+        spent == Spent::Yes
+    }
+
+    /// A retry was answered, and not to the effect that it is to be repeated.
+    pub(crate) fn retry_succeeded(&self, now: Instant) {
+        if let Some(budget) = &self.budget {
+            budget.succeeded(now);
+        }
     }
 
     /// What its part is counted with.
@@ -174,25 +200,28 @@ impl OriginState {
         let mut inner = self.lock();
         inner.heard = now;
         inner.window.count(now).answers += 1;
-        inner.failures = 0;
-        inner.pauses = 0;
         inner.allowance = (inner.allowance + 1).min(inner.limit);
+        let closed = inner.circuit.answered(now);
+        drop(inner);
+        if closed {
+            tracing::info!(origin = %self.origin, "the push service answers again");
+        }
     }
 
     /// No status arrived. Pauses the origin when that was one too many; returns the pause.
     pub(crate) fn failed(&self, now: Instant, base: Duration) -> Option<Duration> {
         let mut inner = self.lock();
-        inner.failures += 1;
-        let already = inner.paused_until.is_some_and(|until| until > now);
-        // After a pause one failed probe is enough.
-        if already || (inner.failures < FAILURES && inner.pauses == 0) {
+        let failed = inner.circuit.failed(now, base);
+        if failed == Failed::Nothing {
             return None;
         }
-        let pause = base.saturating_mul(1 << inner.pauses.min(16)).min(MAX_PAUSE);
-        inner.pauses = inner.pauses.saturating_add(1);
         inner.allowance = 1;
-        inner.paused_until = Some(now + pause);
-        Some(pause)
+        drop(inner);
+        if let Failed::Opens(pause) = failed {
+            return Some(pause);
+        }
+        tracing::info!(origin = %self.origin, "every second request to a push service fails: it gets fewer at once");
+        None
     }
 
     /// A subscription was told to slow down: pauses the origin when several were.
@@ -202,44 +231,65 @@ impl OriginState {
             return false;
         }
         inner.window = SlowDowns::new();
-        let until = later(now, wait);
-        if inner.paused_until.is_none_or(|earlier| earlier < until) {
-            inner.paused_until = Some(until);
-        }
+        inner.asked = inner.asked.max(Some(later(now, wait)));
         true
     }
 
     /// A message was accepted: tokens of this key work.
-    pub(crate) fn accepted(&self, key: KeyId) {
-        self.lock().refusals.retain(|(other, _)| *other != key);
+    pub(crate) fn accepted(&self, key: KeyId, subscription: SubscriptionId, now: Instant) {
+        let turn = self.lock().stops.accepted(key, subscription, now);
+        self.tell(turn, Halt::Auth, None);
     }
 
-    /// A fresh token was refused. Stops the key when that happened to several subscriptions in a
-    /// row; returns whether that is news.
-    pub(crate) fn refused(&self, key: KeyId, subscription: SubscriptionId, now: Instant) -> bool {
-        let refusals = {
-            let mut inner = self.lock();
-            if !inner.refusals.contains(&(key, subscription)) {
-                inner.refusals.push((key, subscription));
-            }
-            inner.refusals.iter().filter(|(other, _)| *other == key).count()
-        };
-        refusals >= REFUSALS && self.stop(key, Stop::Auth, now)
-    }
-
-    /// Stops sending with this key; returns whether that is news.
-    pub(crate) fn stop(&self, key: KeyId, stop: Stop, now: Instant) -> bool {
+    /// A fresh token was refused, or, `blocked`, we are, with these words.
+    pub(crate) fn refused(
+        &self,
+        key: KeyId,
+        subscription: SubscriptionId,
+        blocked: bool,
+        detail: Option<&ResponseDetail>,
+        now: Instant,
+    ) {
         let mut inner = self.lock();
-        let news = inner.stopped(key, now).is_none();
-        inner.stops.retain(|(known, _, until)| *known != key && *until > now);
-        inner.stops.push((key, stop, now + STOP));
-        inner.refusals.retain(|(other, _)| *other != key);
-        news
+        let (turn, halt) = if blocked {
+            (inner.stops.blocked(key, subscription, now), Halt::Blocked)
+        } else {
+            (inner.stops.refused(key, subscription, now), Halt::Auth)
+        };
+        drop(inner);
+        self.tell(turn, halt, detail);
     }
 
-    /// Whether nothing more is sent with this key.
-    pub(crate) fn stopped(&self, key: KeyId, now: Instant) -> Option<Stop> {
-        self.lock().stopped(key, now)
+    /// A request ended in a way that says nothing of the key.
+    pub(crate) fn unproven(&self, key: KeyId, subscription: SubscriptionId) {
+        self.lock().stops.unproven(key, subscription);
+    }
+
+    /// Whether a request to a subscription may be made with this key now.
+    pub(crate) fn leave(&self, key: KeyId, subscription: SubscriptionId, now: Instant) -> Leave {
+        self.lock().stops.leave(key, subscription, now)
+    }
+
+    fn tell(&self, turn: Option<Turn>, halt: Halt, detail: Option<&ResponseDetail>) {
+        let (origin, detail) = (&self.origin, detail.map(tracing::field::display));
+        match turn {
+            Some(Turn::Stopped) => {
+                self.service.stopped(halt);
+                match halt {
+                    Halt::Auth => {
+                        tracing::error!(%origin, detail, "the push service refuses our VAPID tokens: nothing more is sent to it with this key but a probe now and then");
+                    }
+                    Halt::Blocked => {
+                        tracing::error!(%origin, detail, "the push service refuses this sender: nothing more is sent to it but a probe now and then");
+                    }
+                }
+            }
+            Some(Turn::Suspected) => {
+                tracing::warn!(%origin, detail, "the push service refused our VAPID tokens for several subscriptions: others are tried one by one");
+            }
+            Some(Turn::Over) => tracing::info!(%origin, "the push service accepts our VAPID tokens"),
+            None => {}
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -269,12 +319,14 @@ impl Guest {
             inner.in_flight.ask(self.number, false);
             return Room::Paused { until, broken };
         }
-        inner.paused_until = None;
-        if inner.silent(now) {
-            inner.allowance = 1;
-        }
+        let probes = inner.narrow(now) && inner.in_flight.held() == 0 && inner.circuit.tell_half_open(now);
         let room = inner.in_flight.room(self.number, inner.allowance);
         inner.in_flight.ask(self.number, room == 0);
+        drop(inner);
+        if probes {
+            let origin = self.origin.origin();
+            tracing::info!(%origin, "the pause of a push service that failed is over: one request decides");
+        }
         // It does not stand in line for what it has no place for.
         match self.origin.meter().filter(|_| room > 0).map(|meter| meter.room(self.metered, now)) {
             Some(Err(until)) => Room::Early { until },
@@ -286,8 +338,12 @@ impl Guest {
     /// A request starts, if it still may: another broadcast may have been faster.
     pub(crate) fn begin(&self, now: Instant) -> bool {
         let mut inner = self.origin.lock();
+        inner.narrow(now);
         let room = inner.in_flight.room(self.number, inner.allowance);
-        if room == 0 || !self.origin.meter().is_none_or(|meter| meter.begin(now)) {
+        if room == 0
+            || inner.paused(now).is_some()
+            || !self.origin.meter().is_none_or(|meter| meter.begin(now))
+        {
             return false;
         }
         if inner.in_flight.held() == 0 {
@@ -373,16 +429,24 @@ impl SlowDowns {
 
 impl Inner {
     fn paused(&self, now: Instant) -> Option<Pause> {
-        let until = self.paused_until.filter(|until| *until > now)?;
-        Some(Pause { until, broken: self.pauses > 0 })
+        let asked = self.asked.filter(|until| *until > now);
+        let broken = self.circuit.open_until(now);
+        let until = asked.max(broken)?;
+        Some(Pause { until, broken: broken == Some(until) })
+    }
+
+    /// Allows one request where it is silent, or where one is to decide; returns whether it is the
+    /// latter. Each time, because answers of what was on its way widen it.
+    fn narrow(&mut self, now: Instant) -> bool {
+        let half_open = self.circuit.is_half_open(now);
+        if half_open || self.silent(now) {
+            self.allowance = 1;
+        }
+        half_open
     }
 
     fn silent(&self, now: Instant) -> bool {
         self.in_flight.held() > 0 && now.duration_since(self.heard) >= SILENCE
-    }
-
-    fn stopped(&self, key: KeyId, now: Instant) -> Option<Stop> {
-        self.stops.iter().find(|(known, _, until)| *known == key && *until > now).map(|(_, stop, _)| *stop)
     }
 }
 
@@ -391,15 +455,13 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const KEY: KeyId = KeyId::from_bytes([1; 16]);
-    const OTHER: KeyId = KeyId::from_bytes([2; 16]);
 
     fn id(n: u8) -> SubscriptionId {
         SubscriptionId::from_bytes([n; 32])
     }
 
     fn origin() -> Arc<OriginState> {
-        Origins::new(1024, OriginRates::default(), &Instruments::new())
+        Origins::new(1024, OriginRates::default(), None, &Instruments::new())
             .of(&"https://push.example.net/x".parse().unwrap())
     }
 
@@ -448,37 +510,57 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failures_in_a_row_pause_longer_each_time() {
+    async fn after_a_pause_one_request_decides_for_all_broadcasts() {
         let (origin, now) = (origin(), Instant::now());
-        for _ in 0..FAILURES - 1 {
-            assert_eq!(origin.failed(now, SECOND), None);
+        let guests = [origin.visit(), origin.visit(), origin.visit()];
+        for _ in 0..60 {
+            assert!(guests[0].begin(now));
         }
-        assert_eq!(origin.failed(now, SECOND), Some(SECOND));
-        assert_eq!(origin.failed(now, SECOND), None, "paused already");
-        assert_eq!(origin.failed(now + 2 * SECOND, SECOND), Some(2 * SECOND), "one probe is enough");
-        origin.answered(now + 9 * SECOND);
-        assert_eq!(origin.failed(now + 9 * SECOND, SECOND), None);
+        (0..8).for_each(|_| {
+            origin.failed(now, SECOND);
+        });
+        assert_eq!(guests[1].room(now), Room::Paused { until: now + SECOND, broken: true });
+        assert!(!guests[1].begin(now), "nor does one begin that had room before");
+        // What was on its way is answered: that widens nothing.
+        for _ in 0..30 {
+            origin.answered(now);
+            guests[0].release(true);
+        }
+        let over = now + SECOND;
+        assert!(
+            guests.iter().all(|guest| guest.room(over) == Room::Free(0)),
+            "others are still on their way"
+        );
+        (0..30).for_each(|_| guests[0].release(true));
+        assert!(guests.iter().all(|guest| guest.room(over) == Room::Free(1)));
+        assert!(guests[2].begin(over) && !guests[2].begin(over) && !guests[0].begin(over));
+        assert_eq!(origin.failed(over, SECOND), Some(2 * SECOND));
+        guests[2].release(true);
+        let over = over + 2 * SECOND;
+        assert_eq!(guests[1].room(over), Room::Free(1));
+        assert!(guests[1].begin(over));
+        origin.answered(over);
+        guests[1].release(true);
+        assert_eq!(guests[0].room(over), Room::Free(2), "and from there it grows");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_refused_subscription_stops_nobody_else() {
+    async fn what_is_answered_between_look_and_begin_makes_no_second_probe() {
         let (origin, now) = (origin(), Instant::now());
-        for n in 0..10 {
-            assert!(!origin.refused(KEY, id(n), now));
-            origin.accepted(KEY);
-        }
-        assert!((0..10).all(|_| !origin.refused(KEY, id(1), now)), "always the same");
-        assert!(!origin.refused(OTHER, id(2), now) && !origin.refused(OTHER, id(3), now), "another key");
-        origin.accepted(OTHER);
-        assert!(!origin.refused(KEY, id(2), now) && origin.refused(KEY, id(3), now));
-        assert_eq!(origin.stopped(KEY, now), Some(Stop::Auth));
-        assert_eq!(origin.stopped(OTHER, now), None);
-        assert_eq!(origin.stopped(KEY, now + STOP), None);
+        let guests = [origin.visit(), origin.visit()];
+        (0..8).for_each(|_| {
+            origin.failed(now, SECOND);
+        });
+        let over = now + SECOND;
+        assert!(guests.iter().all(|guest| guest.room(over) == Room::Free(1)));
+        // Its answer came within the pause, and is counted only now.
+        origin.answered(now);
+        assert!(guests[0].begin(over) && !guests[1].begin(over));
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_table_is_bounded() {
-        let origins = Origins::new(8, OriginRates::default(), &Instruments::new());
+        let origins = Origins::new(8, OriginRates::default(), None, &Instruments::new());
         for i in 0..10_000 {
             origins.of(&format!("https://h{i}.example.net/x").parse().unwrap());
         }

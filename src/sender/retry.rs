@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::RetryBudget;
+
 /// How often and how long apart a request is repeated (R-11, R-7).
 ///
 /// ```
@@ -26,6 +28,9 @@ pub struct RetryPolicy {
     /// [`Throttled`](crate::Outcome::Throttled), so that a hostile push service cannot park
     /// messages. One hour.
     pub max_retry_after: Duration,
+    /// How many retries one push service gets, by what else is sent to it: an outage must not multiply
+    /// that. None is any number.
+    pub budget: Option<RetryBudget>,
 }
 
 impl Default for RetryPolicy {
@@ -35,6 +40,7 @@ impl Default for RetryPolicy {
             base: Duration::from_secs(1),
             cap: Duration::from_secs(300),
             max_retry_after: Duration::from_secs(3600),
+            budget: Some(RetryBudget::default()),
         }
     }
 }
@@ -62,6 +68,20 @@ impl RetryPolicy {
         self
     }
 
+    /// The same policy with another budget of retries for each push service.
+    #[must_use]
+    pub const fn with_budget(mut self, budget: RetryBudget) -> Self {
+        self.budget = Some(budget);
+        self
+    }
+
+    /// The same policy, whatever an outage makes of it.
+    #[must_use]
+    pub const fn without_budget(mut self) -> Self {
+        self.budget = None;
+        self
+    }
+
     /// The pause after `failures` failures (from 1), the last of which asked for `after`: the larger
     /// of that and the backoff. None when attempts or patience are used up.
     pub(crate) fn pause(&self, failures: u8, after: Option<Duration>, draw: f64) -> Option<Duration> {
@@ -84,7 +104,7 @@ impl RetryPolicy {
     }
 
     /// The longest pause after `failures` failures.
-    fn ceiling(&self, failures: u8) -> Duration {
+    pub(crate) fn ceiling(&self, failures: u8) -> Duration {
         let doublings = u32::from(failures.saturating_sub(1)).min(31);
         self.base.saturating_mul(1 << doublings).min(self.cap).min(FOREVER)
     }

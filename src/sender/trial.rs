@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::origin::{OriginState, Stop};
+use super::origin::OriginState;
+use super::stops::Stop;
 use super::{Core, Unsigned, later};
 use crate::engine::response::{Classified, Verdict};
 use crate::engine::vapid::{Keyring, Renewal, Vapid};
 use crate::store::Change;
 use crate::store::journal::Tried;
-use crate::telemetry::{Halt, Pause};
+use crate::telemetry::Pause;
 use crate::transport::{Processed, TransportError, TransportErrorKind};
 use crate::{KeyId, LastFailure, Outcome, Refusal, ResponseDetail, SkipReason, Subscription, Ttl};
 
@@ -172,6 +173,11 @@ impl Trial {
         self.first.is_some().then(|| later(now, self.lifetime_left(ttl, now)))
     }
 
+    /// Whether the next request, or the one on its way, repeats one because it failed.
+    pub(crate) const fn is_retry(&self) -> bool {
+        self.attempts > 0 && self.failures > 0
+    }
+
     /// A request is made. Returns whether it repeats one that may have arrived.
     pub(crate) fn begin(&mut self, now: Instant) -> bool {
         self.first.get_or_insert(now);
@@ -210,22 +216,32 @@ impl Trial {
         result: Result<Classified, TransportError>,
         now: Instant,
     ) -> Step {
+        let (retry, failures, answered) = (self.is_retry(), self.failures, result.is_ok());
         let step = match result {
             Ok(classified) => {
                 self.last = Some(LastFailure::Status(classified.detail.status));
                 self.detail = None;
-                let accepted = matches!(classified.verdict, Verdict::Accepted { .. });
-                if accepted {
-                    origin.accepted(made.vapid.key_id());
-                } else {
+                let (key, subscription) = (made.vapid.key_id(), made.subscription.id());
+                match classified.verdict {
+                    Verdict::Accepted { .. } => origin.accepted(key, subscription, now),
+                    Verdict::AuthError | Verdict::SenderBlocked => {}
+                    _ => origin.unproven(key, subscription),
+                }
+                if !matches!(classified.verdict, Verdict::Accepted { .. }) {
                     self.detail = Some(Box::new(classified.detail));
                 }
                 self.judge_verdict(core, origin, made, classified.verdict, now)
             }
-            Err(error) => self.judge_error(core, origin, made, &error, now),
+            Err(error) => {
+                origin.unproven(made.vapid.key_id(), made.subscription.id());
+                self.judge_error(core, origin, made, &error, now)
+            }
         };
         if matches!(step, Step::Again(_)) {
             origin.service().retried();
+        }
+        if retry && answered && self.failures == failures {
+            origin.retry_succeeded(now);
         }
         step
     }
@@ -303,10 +319,7 @@ impl Trial {
                 self.again(core, after)
             }
             Verdict::SenderBlocked => {
-                if origin.stop(made.vapid.key_id(), Stop::Blocked, now) {
-                    origin.service().stopped(Halt::Blocked);
-                    tracing::error!(origin = %origin.origin(), "the push service refuses this sender: nothing more is sent to it for an hour");
-                }
+                self.refused(origin, made, true, now);
                 self.settle(Outcome::SenderBlocked).into()
             }
             // `Unexpected`, and what a later version of the engine tells apart.
@@ -314,8 +327,8 @@ impl Trial {
         }
     }
 
-    /// rebuild the token once per (key, origin) and hour, repeat once, then stop. Never
-    /// prune.
+    /// rebuild the token once per (key, origin) and hour, repeat once, then count it for the
+    /// stop. Never prune.
     fn auth_error(&mut self, origin: &OriginState, made: &Made<'_>, now: Instant) -> Step {
         if !self.refreshed
             && !matches!(made.vapid.renew_after(origin.origin(), made.generation), Renewal::TooSoon)
@@ -323,15 +336,14 @@ impl Trial {
             self.refreshed = true;
             return Step::Again(Duration::ZERO);
         }
-        if origin.refused(made.vapid.key_id(), made.subscription.id(), now) {
-            origin.service().stopped(Halt::Auth);
-            tracing::error!(
-                origin = %origin.origin(),
-                detail = self.detail.as_ref().map(tracing::field::display),
-                "the push service refuses our VAPID tokens: nothing more is sent to it with this key for an hour"
-            );
-        }
+        self.refused(origin, made, false, now);
         self.settle(Outcome::AuthRefused).into()
+    }
+
+    /// Counts for the key's stop at the origin; `blocked`: it is us that are refused.
+    fn refused(&self, origin: &OriginState, made: &Made<'_>, blocked: bool, now: Instant) {
+        let (key, subscription) = (made.vapid.key_id(), made.subscription.id());
+        origin.refused(key, subscription, blocked, self.detail.as_deref(), now);
     }
 
     /// V-13: the subscription is bound to another key. With the binding unknown, the next key may

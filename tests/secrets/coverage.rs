@@ -10,7 +10,7 @@ const PLAIN: &str = "
     AddressPolicy Audience BroadcastState Browser CancelVerdict Cancellation ChannelStatistics Claims Coding
     ConnectionFault Count Counters Counts DeclarativeReader Direction Ece EceAesGcm Freshness KeyAdvice
     LastFailure Limits ManualClock MassPruneBreaker MemoryStoreBuilder OriginReport OutcomeKind Padding Processed
-    PushServiceBuilder Put Rate Refusal Renewal RenewalWindow RetireError RetryPolicy Review RustCrypto
+    PushServiceBuilder Put Rate Refusal Renewal RenewalWindow RetireError RetryBudget RetryPolicy Review RustCrypto
     SignErrorKind SkipReason Snapshot SqliteFileError SqliteStore SqliteStoreBuilder StoreErrorKind
     SystemClock SystemResolver TransportErrorKind Ttl Urgency Vendor Version Violation
 ";

@@ -146,10 +146,10 @@ async fn pauses_and_stops_are_counted_and_what_waits_is_seen() {
     let deferred = book.get("webpush_deferred", &[]);
     assert_eq!((deferred.value, deferred.most), (0.0, 4.0));
 
-    let channels = hub(&book, &store(at("fcm.googleapis.com", 8)).await, &Double::new(|_, _| status(401)));
+    let channels = hub(&book, &store(at("fcm.googleapis.com", 300)).await, &Double::new(|_, _| status(401)));
     publish(&channels).await;
     book.is("webpush_stops_total", &[("service", "fcm"), ("cause", "auth")], 1.0);
-    book.is("webpush_deliveries_total", &[("service", "fcm"), ("outcome", "auth_refused")], 8.0);
+    book.is("webpush_deliveries_total", &[("service", "fcm"), ("outcome", "auth_refused")], 300.0);
 
     let down = Double::new(|_, _| Err(TransportError::new(TransportErrorKind::Connect)));
     let channels = hub(&book, &store(at("web.push.apple.com", 20)).await, &down);

@@ -18,9 +18,12 @@ use super::queues::{Popped, Stall};
 use crate::engine::response::Classified;
 use crate::engine::vapid::Token;
 use crate::sender::origin::Guest;
-use crate::sender::{Core, Prepared, Unsigned};
+use crate::sender::{Core, Leave, Prepared, Unsigned, later};
 use crate::transport::{TransportError, TransportErrorKind};
 use crate::{Subscription, Ttl};
+
+/// Entries that wait for another's answer come back within this after it.
+const AFTER_PROBE: Duration = Duration::from_secs(1);
 
 /// A request's place: one of its origin's, and one of the hub's until it is overdue.
 #[derive(Debug)]
@@ -145,7 +148,7 @@ impl<B: Book> Driver<B> {
         Some(Slot { guest, place, started: OnceLock::new() })
     }
 
-    /// Gives one entry its place, or settles it, or has it wait for a signer.
+    /// Gives one entry its place, or settles it, or has it wait: for a signer, a probe or the budget.
     fn seat(&mut self, key: usize, slot: Slot, now: Instant) -> Option<Boarding> {
         let job = &mut self.jobs[key];
         let attempt = job.trial.attempts.saturating_add(1);
@@ -154,18 +157,31 @@ impl<B: Book> Driver<B> {
             self.settle(key, settled, now);
             return None;
         }
+        if !self.pays(key, now) {
+            self.wait_for_budget(key, now);
+            return None;
+        }
+        let job = &mut self.jobs[key];
         let (keyring, bound) = (self.keyring.keyring(), job.entry.key);
         let vapid = job.trial.vapid(keyring, bound).cloned();
         let origin = slot.guest.origin();
-        let stop = vapid.as_ref().and_then(|vapid| origin.stopped(vapid.key_id(), now));
-        let settled = match (job.trial.ttl_left(self.message.ttl(), now), vapid, stop) {
-            (None, ..) => job.trial.expire(),
-            (_, None, _) => job.trial.keyless(keyring, bound),
-            (.., Some(stop)) => job.trial.settle_stopped(stop),
-            (Some(ttl), Some(vapid), None) => {
-                let token = self.sign(key, vapid, origin, now).ok()?;
-                return Some(Boarding { key, slot: Arc::new(slot), ttl, token, attempt });
-            }
+        let subscription = job.entry.subscription.id();
+        let settled = match (job.trial.ttl_left(self.message.ttl(), now), vapid) {
+            (None, _) => job.trial.expire(),
+            (_, None) => job.trial.keyless(keyring, bound),
+            (Some(ttl), Some(vapid)) => match origin.leave(vapid.key_id(), subscription, now) {
+                Leave::Go => {
+                    let token = self.sign(key, vapid, origin, now).ok()?;
+                    return Some(Boarding { key, slot: Arc::new(slot), ttl, token, attempt });
+                }
+                Leave::Wait(until) => {
+                    // Not all at once: one of them is the next probe.
+                    let due = later(until, AFTER_PROBE.mul_f64(self.rng.f64()));
+                    self.retry(key, due, now);
+                    return None;
+                }
+                Leave::Stopped(stop) => job.trial.settle_stopped(stop),
+            },
         };
         self.settle(key, settled, now);
         None

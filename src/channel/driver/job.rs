@@ -15,6 +15,7 @@ use crate::sender::trial::{Made, Step, Trial};
 use crate::store::Entry;
 
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "four facts that have nothing to do with one another")]
 pub(super) struct Job {
     pub(super) entry: Entry,
     pub(super) trial: Trial,
@@ -34,6 +35,8 @@ pub(super) struct Job {
     pub(super) overdue: bool,
     /// The request in flight is in the books already.
     pub(super) begun: bool,
+    /// The next request is a retry, and its origin's budget was charged with it.
+    pub(super) paid: bool,
 }
 
 impl Job {
@@ -49,6 +52,7 @@ impl Job {
             slot: Weak::new(),
             overdue: false,
             begun: false,
+            paid: false,
         }
     }
 

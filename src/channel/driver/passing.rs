@@ -146,6 +146,7 @@ impl<B: Book> Driver<B> {
     pub(super) fn set_aside(&mut self, key: usize, due: Instant, now: Instant) {
         let mut job = self.jobs.remove(key);
         self.window.leave(&job);
+        self.pay_back(&job, now);
         self.queues.leave(job.queue);
         let ends = job.trial.ends(self.message.ttl(), now);
         let row = Row::new(&job.entry, job.trial.tried(), due, ends).with_limit(job.trial.limit);
@@ -209,7 +210,9 @@ impl<B: Book> Driver<B> {
                 let repeat = job.trial.begin(started);
                 self.book.attempt(job.slip, repeat);
             }
-            job.trial.unconfirmed |= started.is_some() || job.begun;
+            let sent = started.is_some() || job.begun;
+            job.trial.unconfirmed |= sent;
+            job.paid &= !sent;
             let settled = job.trial.expire();
             self.settle(key, settled, now);
         }

@@ -81,6 +81,11 @@ impl Window {
         true
     }
 
+    /// Whether a job can wait outside the window.
+    pub(super) const fn has_place(&self, job: &Job) -> bool {
+        job.deferred || self.deferred < self.deferred_limit
+    }
+
     /// A job waits for its next try.
     pub(super) fn wait_until(&mut self, key: usize, due: Instant) {
         self.due.push(Reverse((due, key)));
