@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use modes::Node;
 use support::{Double, at, broadcast, left, limits, message, news, sender, status, store, user};
-use webpush_channels::channel::{Channels, MassPruneBreaker, Publication};
+use webpush_channels::channel::{Channels, MassPruneBreaker, Publication, RemovalHook, Removals, Review};
 use webpush_channels::store::{Audience, MemoryStore, SubscriptionStore as _};
 use webpush_channels::testing::ManualClock;
 use webpush_channels::{OutcomeKind, Report};
@@ -169,4 +169,41 @@ async fn strangers_origins_are_bounded_and_displace_no_vendor() {
     let report = hub.publish(Publication::new(Audience::Channel(news()), broadcast())).await.unwrap();
     assert_eq!(report.pruned, 10_000, "one of each");
     assert_eq!(publish(&node).await.pruned, 0, "the vendor is remembered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_withheld_is_not_removed_because_the_push_service_recovers_before_it_is_reviewed() {
+    for durable in [false, true] {
+        // Nobody's removal is reviewed before the last answer is there.
+        let transport = Double::slow(|seen, _| {
+            let n: u64 = seen.uri.rsplit_once('/').unwrap().1.parse().unwrap();
+            (Duration::from_millis(n), status(if n < 200 { 410 } else { 201 }))
+        });
+        let store = store(at("fcm.googleapis.com", 800)).await;
+        let sender = sender(&transport).clock(Arc::new(ManualClock::at_unix(1_700_000_000)));
+        let node = Node::new(&store, sender, limits(), durable);
+        let report = publish(&node).await;
+        assert_eq!(report.counts[OutcomeKind::Gone], 200, "{report}");
+        assert!(report.pruned <= BOUND, "durable {durable}: {report}");
+    }
+}
+
+/// One that was written before hooks were told of deliveries.
+#[derive(Debug)]
+struct Forgetful(MassPruneBreaker);
+
+impl RemovalHook for Forgetful {
+    fn review(&self, removals: &Removals<'_>) -> Review {
+        self.0.review(removals)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_that_is_not_told_of_deliveries_goes_by_removals() {
+    let hub = Channels::builder(store(at("push.example.net", 1000)).await, sender(&gone()).build())
+        .limits(limits())
+        .removal_hook(Forgetful(MassPruneBreaker::new()))
+        .build();
+    let report = hub.publish(Publication::new(Audience::Channel(news()), broadcast())).await.unwrap();
+    assert!(report.pruned <= BOUND, "{report}");
 }

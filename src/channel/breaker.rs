@@ -31,7 +31,8 @@ const MAX_ORIGINS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 ///   in between: from here on removals are withheld. *Clearly* is by two standard deviations, so that
 ///   it makes no difference in which order a broadcast comes to its stale subscriptions.
 /// * It ends when the share of the next 250 such deliveries is not too large any more, or where
-///   [`allow`](Self::allow) says so. What was withheld is called gone again by the next broadcast.
+///   [`allow`](Self::allow) says so. What was called gone until then stays withheld, also where it is
+///   reviewed later; the next broadcast calls it gone again.
 ///
 /// So where a push service suddenly calls everything gone, 49 subscriptions are removed. Where it does
 /// that to a part, in the midst of others that are accepted, it is a quarter of what was accepted lately,
@@ -158,7 +159,7 @@ fn far() -> SystemTime {
 impl Table {
     fn watch(&mut self, origin: &Origin) -> &mut Watch {
         match origin.vendor() {
-            Vendor::Other => self.others.get_or_insert_mut(origin.clone(), Watch::default),
+            Vendor::Other => self.others.get_or_insert_mut_ref(origin, Watch::default),
             vendor => self.vendors.entry(vendor).or_default(),
         }
     }
@@ -172,7 +173,22 @@ impl RemovalHook for MassPruneBreaker {
             // Other outcomes do not say whether the subscription lives, and hide no share of those that do.
             _ => return,
         };
-        let change = self.lock().watch(origin).count(gone, self.rule, self.clock.now());
+        let now = self.clock.now();
+        let change = self.lock().watch(origin).delivered(gone, self.rule, now);
+        Self::tell(origin, change);
+    }
+
+    fn review(&self, removals: &Removals<'_>) -> Review {
+        let now = self.clock.now();
+        let entries = u32::try_from(removals.entries.len()).unwrap_or(u32::MAX);
+        let (withhold, change) = self.lock().watch(removals.origin).review(entries, self.rule, now);
+        Self::tell(removals.origin, change);
+        if withhold { Review::Withhold } else { Review::Apply }
+    }
+}
+
+impl MassPruneBreaker {
+    fn tell(origin: &Origin, change: Option<Change>) {
         match change {
             Some(Change::Withholds { gone, deliveries }) => tracing::error!(
                 service = %OriginLabel::of(origin.vendor(), origin),
@@ -187,11 +203,6 @@ impl RemovalHook for MassPruneBreaker {
             ),
             None => {}
         }
-    }
-
-    fn review(&self, removals: &Removals<'_>) -> Review {
-        let now = self.clock.now();
-        if self.lock().watch(removals.origin).withholds(now) { Review::Withhold } else { Review::Apply }
     }
 }
 

@@ -37,7 +37,7 @@ pub trait RemovalHook: Debug + Send + Sync + 'static {
 
     /// A delivery has its outcome: of any broadcast, in direct and in durable mode, and before a
     /// removal that it leads to is reviewed. Called for each subscription, where `review` is: it must be
-    /// quick. By default it does nothing.
+    /// quick. By default it does nothing: a hook that asks another in `review` has to hand this on.
     ///
     /// What a lost lease repeats is told twice.
     fn delivered(&self, origin: &Origin, outcome: OutcomeKind) {

@@ -73,6 +73,17 @@ pub(super) struct Watch {
     /// When it was last said that removals are withheld, while they are.
     withheld: Option<SystemTime>,
     allowed_until: Option<SystemTime>,
+    review: Review,
+}
+
+/// What was counted and is not reviewed yet: removals come in batches, after others have had their
+/// outcome, or never where a broadcast or a lease was lost.
+#[derive(Clone, Copy, Debug, Default)]
+struct Review {
+    /// How many were gone.
+    gone: u32,
+    /// How many of them while removals were withheld: they stay, whatever was learned since.
+    withheld: u32,
 }
 
 /// What a delivery changed, for the log.
@@ -87,15 +98,37 @@ pub(super) enum Change {
 impl Watch {
     /// Removals are allowed until then, and nothing is known afterwards.
     pub(super) fn allow(&mut self, until: SystemTime) {
-        *self = Self { allowed_until: Some(until), ..Self::default() };
+        let review = Review { withheld: 0, ..self.review };
+        *self = Self { allowed_until: Some(until), review, ..Self::default() };
     }
 
-    pub(super) fn withholds(&mut self, now: SystemTime) -> bool {
+    fn withholds(&mut self, now: SystemTime) -> bool {
         !self.is_allowed(now) && self.withheld.is_some()
     }
 
     /// One more delivery.
-    pub(super) fn count(&mut self, gone: bool, rule: Rule, now: SystemTime) -> Option<Change> {
+    pub(super) fn delivered(&mut self, gone: bool, rule: Rule, now: SystemTime) -> Option<Change> {
+        let change = self.count(gone, rule, now);
+        if gone {
+            self.review.gone = self.review.gone.saturating_add(1);
+            let withheld = u32::from(self.withholds(now));
+            self.review.withheld = self.review.withheld.saturating_add(withheld);
+        }
+        change
+    }
+
+    /// So many are to be removed. Returns whether that is withheld.
+    pub(super) fn review(&mut self, entries: u32, rule: Rule, now: SystemTime) -> (bool, Option<Change>) {
+        // A hook around the breaker may not have told it of deliveries.
+        let untold = entries.saturating_sub(self.review.gone);
+        let change = (0..untold).filter_map(|_| self.delivered(true, rule, now)).last();
+        let withhold = self.withholds(now) || self.review.withheld > 0;
+        self.review.gone = self.review.gone.saturating_sub(entries);
+        self.review.withheld = self.review.withheld.saturating_sub(entries);
+        (withhold, change)
+    }
+
+    fn count(&mut self, gone: bool, rule: Rule, now: SystemTime) -> Option<Change> {
         if self.is_allowed(now) {
             return None;
         }
@@ -138,7 +171,7 @@ impl Watch {
     }
 
     fn withhold(&mut self, now: SystemTime) {
-        *self = Self { withheld: Some(now), ..Self::default() };
+        *self = Self { withheld: Some(now), review: self.review, ..Self::default() };
     }
 
     /// Removals are withheld: is it time to end that, or to say it again?
@@ -146,7 +179,7 @@ impl Watch {
         let Part { deliveries, gone } = self.present;
         if deliveries >= rule.proof().max(rule.minimum) {
             let too_many = u64::from(gone) * 100 >= u64::from(deliveries) * u64::from(rule.percent);
-            *self = Self { withheld: too_many.then_some(told), ..Self::default() };
+            *self = Self { withheld: too_many.then_some(told), review: self.review, ..Self::default() };
             if !too_many {
                 return Some(Change::Ends);
             }
@@ -183,6 +216,13 @@ mod tests {
                 through += u32::from(gone && !self.watch.withholds(now));
             }
             through
+        }
+
+        /// The same, to be reviewed later.
+        fn deliver(&mut self, deliveries: u32, nth: u32) {
+            for n in 1..=deliveries {
+                self.watch.delivered(nth > 0 && n % nth == 0, self.rule, START);
+            }
         }
     }
 
@@ -230,6 +270,37 @@ mod tests {
         assert_eq!(case.count(10, 1, later), 0);
         assert_eq!(case.count(250, 4, later), 0, "a quarter is too much");
         assert!(case.watch.withholds(later));
+    }
+
+    #[test]
+    fn what_is_reviewed_later_is_judged_by_when_it_was_counted() {
+        let review = |case: &mut Case, entries| case.watch.review(entries, case.rule, START).0;
+        let mut case = Case::default();
+        case.deliver(1000, 1);
+        case.deliver(1000, 0);
+        assert!(!case.watch.withholds(START));
+        assert!(review(&mut case, 600) && review(&mut case, 400), "the mistake of a moment");
+        case.deliver(10, 1);
+        assert!(!review(&mut case, 10));
+        // Those of a broadcast that was dropped are not reviewed: others stay in their place, once.
+        case.deliver(100, 1);
+        case.deliver(1000, 0);
+        case.deliver(10, 1);
+        assert!(review(&mut case, 100));
+        assert!(!review(&mut case, 10));
+        case.deliver(100, 1);
+        case.watch.allow(START + MINUTE);
+        assert!(!review(&mut case, 100));
+    }
+
+    #[test]
+    fn removals_that_were_not_told_of_are_counted() {
+        let mut case = Case::default();
+        let rule = case.rule;
+        assert!(!case.watch.review(49, rule, START).0);
+        let (withhold, change) = case.watch.review(1, rule, START);
+        assert!(withhold && matches!(change, Some(Change::Withholds { gone: 50, .. })), "{change:?}");
+        assert!(case.watch.review(u32::MAX / 1024, rule, START).0);
     }
 
     #[test]
