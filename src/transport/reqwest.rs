@@ -170,7 +170,7 @@ impl Transport for ReqwestTransport {
         let (mut head, body) = Response::<reqwest::Body>::from(response).into_parts();
         // They hold the URL.
         head.extensions.clear();
-        let (body, _) = read_body(body, deadline).await;
+        let (body, _) = read_body(body, deadline, |_| true, || 0).await;
         Ok(Response::from_parts(head, body))
     }
 }

@@ -164,7 +164,7 @@ where
         };
         let (mut head, body) = response.into_parts();
         head.extensions.clear();
-        let (body, _) = read_body(body, deadline).await;
+        let (body, _) = read_body(body, deadline, |_| true, || 0).await;
         Ok(Response::from_parts(head, body))
     }
 }

@@ -15,6 +15,9 @@ use super::{TransportError, TransportErrorKind};
 /// A response's body is cut here (H-24).
 pub(super) const BODY_CAP: usize = 16 * 1024;
 
+/// Most bodies fit into this.
+const SHORT: usize = 2 * 1024;
+
 /// What a slow body gets after the headers: the status is known, the rest is a hint for people.
 pub(super) const BODY_WAIT: Duration = Duration::from_secs(5);
 
@@ -39,12 +42,23 @@ pub(super) fn prepare(request: &mut Request<Bytes>) -> Result<(), TransportError
 
 /// Reads at most 16 KiB, and tells whether that was the whole body. Whatever stops it early is no
 /// error: the status has decided.
-pub(super) async fn read_body<B: Body>(body: B, deadline: Instant) -> (Bytes, bool) {
+///
+/// `hold` is told of what is held until the end, beginning with so many octets of headers; when it
+/// refuses, that is the end.
+pub(super) async fn read_body<B: Body>(
+    body: B,
+    deadline: Instant,
+    mut hold: impl FnMut(usize) -> bool,
+    headers: impl FnOnce() -> usize,
+) -> (Bytes, bool) {
     if body.is_end_stream() {
         return (Bytes::new(), true);
     }
+    if !hold(headers()) {
+        return (Bytes::new(), false);
+    }
     let mut body = pin!(body);
-    let mut read = Vec::new();
+    let mut read: Vec<u8> = Vec::new();
     let whole = timeout_at(deadline.min(Instant::now() + BODY_WAIT), async {
         loop {
             match body.frame().await {
@@ -53,6 +67,14 @@ pub(super) async fn read_body<B: Body>(body: B, deadline: Instant) -> (Bytes, bo
                 Some(Ok(frame)) => {
                     let Ok(data) = frame.into_data() else { continue };
                     let fits = data.remaining().min(BODY_CAP - read.len());
+                    if !hold(fits) {
+                        return false;
+                    }
+                    if read.capacity() - read.len() < fits {
+                        // Most are short. A long one is not moved again and again.
+                        let more = if read.len() + fits <= SHORT { SHORT } else { BODY_CAP };
+                        read.reserve_exact(more - read.len());
+                    }
                     read.put(data.take(fits));
                     if read.len() == BODY_CAP {
                         return body.is_end_stream();

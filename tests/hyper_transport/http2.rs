@@ -186,9 +186,9 @@ async fn after_a_timeout_in_silence_the_connection_gets_no_more_requests() {
 async fn headers_beyond_the_cap_are_an_error() {
     let (listener, address) = listen().await;
     let transport = http2().build().unwrap();
-    // A literal field without indexing, `x` with a value of 12 000 octets (RFC 7541 6.2.2).
-    let mut field = vec![0, 1, b'x', 0x7f, 0xe1, 0x5c];
-    field.extend_from_slice(&[b'v'; 12_000]);
+    // A literal field without indexing, `x` with a value of 5000 octets (RFC 7541 6.2.2).
+    let mut field = vec![0, 1, b'x', 0x7f, 0x89, 0x26];
+    field.extend_from_slice(&[b'v'; 5000]);
     for fields in [2, 3] {
         let sending = sending(&transport, address);
         let mut peer = Frames::accept(&listener, None).await;
@@ -207,4 +207,31 @@ async fn headers_beyond_the_cap_are_an_error() {
         peer.go_away(stream, NO_ERROR, b"").await;
         peer.end().await;
     }
+}
+
+/// A peer that never ends its answers: what all of them hold is bounded, by what one may hold alone
+/// and a little for each. The status decides.
+#[tokio::test]
+async fn answers_without_end_share_the_room_of_their_connection() {
+    const ANSWERS: usize = 16;
+    let (listener, address) = listen().await;
+    let transport = http2().total_timeout(Duration::from_secs(1)).build().unwrap();
+    let sent: Vec<_> = (0..ANSWERS).map(|_| sending(&transport, address)).collect();
+    let mut peer = Frames::accept(&listener, None).await;
+    for _ in 0..ANSWERS {
+        let stream = peer.request().await.unwrap();
+        peer.answer_head(stream, "400").await;
+        peer.data(stream, &[b'x'; 4000]).await;
+        peer.data(stream, &[b'x'; 4000]).await;
+    }
+    // What the client grants and resets has to be read.
+    let _reading = tokio::spawn(async move { peer.end().await });
+    let mut bodies = 0;
+    for sent in sent {
+        let response = sent.await.unwrap().unwrap();
+        assert_eq!(response.status(), 400);
+        bodies += response.body().len();
+    }
+    assert!(bodies <= (20 + 4 * ANSWERS) * 1024, "{bodies} octets were kept");
+    assert!(bodies >= ANSWERS * 1024, "{bodies} octets were kept");
 }

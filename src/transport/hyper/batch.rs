@@ -11,6 +11,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// When so much is waiting it is written, whether the turn is over or not. Two records of TLS.
 const FULL: usize = 32 * 1024;
 
+/// What is read in one turn: the least, so much more for each answer that the last turn brought, and
+/// the most.
+///
+/// An octet of HTTP/2 can become 200 of memory (a field of a head, by its index), which the tasks
+/// that wait for the answers give back: they get their turn before there is more. Who answers is
+/// read faster: a usual answer takes 100 octets or two.
+const LEAST: usize = 128;
+const FOR_AN_ANSWER: usize = 256;
+const MOST: usize = 1024;
+
 /// A stream that keeps what is written to it until [`Batch::end_turn`] or until there is much.
 ///
 /// `h2` flushes after every DATA frame, so each request would cost a TLS record and a system call
@@ -37,12 +47,22 @@ struct Shared<T> {
     held: bool,
     /// TLS may still hold octets that it has taken.
     unflushed: bool,
+    /// What may still be read in this turn.
+    readable: usize,
     error: Option<io::ErrorKind>,
 }
 
 impl<T: AsyncWrite + Unpin> Batched<T> {
     pub(super) fn new(io: T) -> (Self, Batch<T>) {
-        let shared = Shared { io, waiting: Vec::new(), taken: 0, held: false, unflushed: false, error: None };
+        let shared = Shared {
+            io,
+            waiting: Vec::new(),
+            taken: 0,
+            held: false,
+            unflushed: false,
+            readable: LEAST,
+            error: None,
+        };
         let shared = Arc::new(Mutex::new(shared));
         let batch = Batch { shared: Arc::downgrade(&shared) };
         (Self { shared }, batch)
@@ -60,10 +80,12 @@ fn lock<T>(shared: &Mutex<Shared<T>>) -> MutexGuard<'_, Shared<T>> {
 impl<T: AsyncWrite + Unpin> Batch<T> {
     /// Writes what is waiting, one turn later if it is little: the tasks that are ready to run now
     /// add their frames first. What the socket does not take is written when it does, by the turn
-    /// which that wakes; an error is reported by the next read or write.
-    pub(super) fn end_turn(&self, cx: &mut Context<'_>) {
+    /// which that wakes; an error is reported by the next read or write. `answers` came since the
+    /// last turn.
+    pub(super) fn end_turn(&self, cx: &mut Context<'_>, answers: usize) {
         let Some(shared) = self.shared.upgrade() else { return };
         let mut shared = lock(&shared);
+        shared.readable = LEAST.saturating_add(answers.saturating_mul(FOR_AN_ANSWER)).min(MOST);
         let little = !shared.waiting.is_empty() && shared.waiting.len() < FULL && !shared.unflushed;
         shared.held = little && !shared.held;
         if shared.held {
@@ -104,7 +126,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Batched<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut shared = self.lock();
         shared.check()?;
-        Pin::new(&mut shared.io).poll_read(cx, buf)
+        if shared.readable == 0 {
+            // In the next turn.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let most = shared.readable.min(buf.remaining());
+        let mut some = ReadBuf::new(buf.initialize_unfilled_to(most));
+        ready!(Pin::new(&mut shared.io).poll_read(cx, &mut some))?;
+        let octets = some.filled().len();
+        shared.readable -= octets;
+        buf.advance(octets);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -179,13 +212,38 @@ mod tests {
         }
     }
 
+    /// Has more than anybody reads.
+    impl AsyncRead for Socket {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            buf.put_slice(&vec![0; buf.remaining()]);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// What can be read in one turn.
+    fn read_out(stream: &mut Batched<Socket>) -> usize {
+        let (mut octets, mut all) = ([0; 100], 0);
+        loop {
+            let mut buf = ReadBuf::new(&mut octets);
+            match Pin::new(&mut *stream).poll_read(&mut Context::from_waker(Waker::noop()), &mut buf) {
+                Poll::Ready(Ok(())) => all += buf.filled().len(),
+                Poll::Ready(Err(error)) => panic!("{error}"),
+                Poll::Pending => return all,
+            }
+        }
+    }
+
     fn write(stream: &mut Batched<Socket>, octets: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(stream).poll_write(&mut Context::from_waker(Waker::noop()), octets)
     }
 
     fn end_turns(batch: &Batch<Socket>, turns: usize) {
         for _ in 0..turns {
-            batch.end_turn(&mut Context::from_waker(Waker::noop()));
+            batch.end_turn(&mut Context::from_waker(Waker::noop()), 0);
         }
     }
 
@@ -200,6 +258,18 @@ mod tests {
         }
         let shared = stream.lock();
         assert_eq!((shared.io.writes, &shared.io.taken[..]), (1, &b"one two"[..]));
+    }
+
+    #[test]
+    fn a_turn_reads_as_much_as_the_last_one_answered() {
+        let (mut stream, batch) = Batched::new(Socket::default());
+        assert_eq!(read_out(&mut stream), LEAST);
+        for (answers, octets) in
+            [(0, LEAST), (1, LEAST + FOR_AN_ANSWER), (100, MOST), (usize::MAX, MOST), (0, LEAST)]
+        {
+            batch.end_turn(&mut Context::from_waker(Waker::noop()), answers);
+            assert_eq!(read_out(&mut stream), octets, "after {answers} answers");
+        }
     }
 
     #[test]

@@ -102,7 +102,7 @@ pub(super) async fn establish(opened: Opened) -> Result<Established, ConnectErro
     }
     let (io, batch) = Batched::new(io);
     let io = TokioIo::new(io);
-    let settings = Arc::new(Settings::new(batch));
+    let settings = Arc::new(Settings::new(batch, Arc::clone(&meter)));
     let (sender, connection) = http2_builder(&settings).handshake(io).await.map_err(handshake)?;
     let mut driver = Driver::Http2(Box::new(connection), settings);
     poll_fn(|cx| match driver.poll(cx) {
@@ -125,9 +125,9 @@ fn http2_builder(settings: &Arc<Settings>) -> http2::Builder<Spawner> {
         .initial_max_send_streams(0)
         .max_header_list_size(HEADER_CAP)
         // A body is read up to 16 KiB. These windows are what a hostile peer can make us hold
-        // before the reset reaches it (S-30).
-        .initial_stream_window_size(64 * 1024 - 1)
-        .initial_connection_window_size(1024 * 1024);
+        // before it is read (S-30). HTTP/2 knows no smaller one for a connection.
+        .initial_stream_window_size(16 * 1024)
+        .initial_connection_window_size(64 * 1024 - 1);
     builder
 }
 
@@ -136,6 +136,7 @@ fn http2_builder(settings: &Arc<Settings>) -> http2::Builder<Spawner> {
 #[derive(Debug)]
 pub(super) struct Settings {
     batch: Batch<Io>,
+    meter: Arc<Meter>,
     driver: AtomicWaker,
     awaited: AtomicBool,
     started: AtomicBool,
@@ -143,9 +144,10 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    fn new(batch: Batch<Io>) -> Self {
+    fn new(batch: Batch<Io>, meter: Arc<Meter>) -> Self {
         Self {
             batch,
+            meter,
             driver: AtomicWaker::new(),
             awaited: AtomicBool::new(false),
             started: AtomicBool::new(false),
@@ -178,7 +180,7 @@ where
             let mut frames = pin!(future);
             poll_fn(|cx| {
                 let polled = frames.as_mut().poll(cx);
-                settings.batch.end_turn(cx);
+                settings.batch.end_turn(cx, settings.meter.take_answers());
                 if settings.awaited.load(Ordering::Acquire) {
                     settings.driver.wake();
                 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HOST;
-use http::{HeaderValue, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -15,6 +15,9 @@ use super::error::interrupted;
 use super::lease::Lease;
 use crate::transport::wire::{self, read_body};
 use crate::transport::{TransportError, TransportErrorKind};
+
+/// An entry of a header map and its share of the index, with room to grow.
+const FIELD: usize = 128;
 
 /// How an exchange failed.
 pub(super) enum Failure {
@@ -57,8 +60,12 @@ pub(super) async fn exchange(
             return Err(Failure::Failed(TransportError::new(TransportErrorKind::Timeout)));
         }
     };
+    lease.meter().answer();
     let (head, body) = response.into_parts();
-    let (body, whole) = read_body(body, deadline).await;
+    let (body, whole) = {
+        let mut room = lease.meter().hold();
+        read_body(body, deadline, |octets| room.more(octets), || size_of_fields(&head.headers)).await
+    };
     if whole {
         lease.finish();
     }
@@ -86,6 +93,12 @@ async fn send(
             sender.try_send_request(origin_form(request)).await
         }
     }
+}
+
+/// What they take in memory, about: an entry of the map, and two strings.
+fn size_of_fields(headers: &HeaderMap) -> usize {
+    let fields = headers.iter().map(|(name, value)| FIELD + name.as_str().len() + value.len());
+    fields.sum()
 }
 
 /// HTTP/1.1 to an origin server: the path alone in the request line, the authority in `Host`

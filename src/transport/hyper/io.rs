@@ -4,12 +4,14 @@ use std::io;
 use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+
+use super::config::{HELD_CAP, HELD_EACH};
 
 /// Counts the octets of one connection, below TLS.
 ///
@@ -22,6 +24,8 @@ pub(super) struct Meter {
     written: AtomicU64,
     read: AtomicU64,
     ended: AtomicBool,
+    held: AtomicUsize,
+    answers: AtomicUsize,
 }
 
 /// The state of a [`Meter`] when a request was handed to its connection.
@@ -56,6 +60,49 @@ impl Meter {
 
     fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
+    }
+
+    /// The head of an answer came.
+    pub(super) fn answer(&self) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many came since the last call.
+    pub(super) fn take_answers(&self) -> usize {
+        self.answers.swap(0, Ordering::Relaxed)
+    }
+
+    /// Nothing held yet, of what all answers on the connection may hold together.
+    pub(super) const fn hold(&self) -> Held<'_> {
+        Held { meter: self, octets: 0 }
+    }
+}
+
+/// What an answer holds that has begun and not ended.
+#[derive(Debug)]
+pub(super) struct Held<'a> {
+    meter: &'a Meter,
+    octets: usize,
+}
+
+impl Held<'_> {
+    /// So many octets more, if there is room: its own, or some of what its connection has for all.
+    pub(super) fn more(&mut self, octets: usize) -> bool {
+        let before = self.beyond();
+        self.octets += octets;
+        let more = self.beyond() - before;
+        more == 0 || self.meter.held.fetch_add(more, Ordering::Relaxed) + more <= HELD_CAP
+    }
+
+    /// What does not fit into its own room.
+    const fn beyond(&self) -> usize {
+        self.octets.saturating_sub(HELD_EACH)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.meter.held.fetch_sub(self.beyond(), Ordering::Relaxed);
     }
 }
 
@@ -182,5 +229,24 @@ impl AsyncWrite for Io {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         either!(&mut *self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_share_the_room_of_their_connection() {
+        let meter = Meter::default();
+        let (mut one, mut two, mut three) = (meter.hold(), meter.hold(), meter.hold());
+        assert!(one.more(HELD_EACH) && one.more(HELD_CAP), "alone it may have all");
+        assert!(two.more(HELD_EACH), "each has its own");
+        assert!(!two.more(1));
+        drop(one);
+        assert!(three.more(HELD_EACH + HELD_CAP - 1), "what ended holds nothing");
+        assert!(!three.more(1));
+        drop((two, three));
+        assert_eq!(meter.held.into_inner(), 0);
     }
 }
