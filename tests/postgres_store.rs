@@ -90,6 +90,42 @@ mod several_nodes {
         }
     }
 
+    #[tokio::test]
+    async fn what_moves_while_an_audience_is_split_is_read_once() {
+        let database = Database::new().await;
+        let (store, other) = (database.store().await, database.store().await);
+        store.put(&[new("ann", 1), new("bob", 2)]).await.unwrap();
+        store.join(&channel("news"), &[user("ann"), user("bob")]).await.unwrap();
+        // The move has its number, and cannot go on.
+        let (mut client, watch) = (database.client().await, database.client().await);
+        let held = client.transaction().await.unwrap();
+        held.batch_execute("LOCK TABLE webpush_channels.subscriptions IN SHARE MODE").await.unwrap();
+        let moving = tokio::spawn(async move { other.put(&[new("bob", 1)]).await.unwrap() });
+        while waiting(&watch).await < 1 {}
+
+        let scan = tokio::spawn(async move {
+            let to = Audience::Channel(channel("news"));
+            let range = store.split(&to, NonZeroU16::MIN).await.unwrap()[0];
+            let first = store.page(&to, &range, None, NonZeroU16::MIN).await.unwrap();
+            (store, to, range, first)
+        });
+        while !scan.is_finished() && waiting(&watch).await < 2 {}
+        held.commit().await.unwrap();
+        assert_eq!(moving.await.unwrap(), [Put::Moved]);
+        let (store, to, range, first) = scan.await.unwrap();
+        let rest = store.page(&to, &range, first.next.as_ref(), NonZeroU16::MAX).await.unwrap();
+        let moved = new("bob", 1).subscription.id();
+        let read = first.entries.iter().chain(&rest.entries);
+        assert_eq!(read.filter(|entry| entry.subscription.id() == moved).count(), 1);
+    }
+
+    /// How many wait for a lock.
+    async fn waiting(client: &tokio_postgres::Client) -> i64 {
+        let sql = "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = \
+            (SELECT oid FROM pg_database WHERE datname = current_database())";
+        client.query_one(sql, &[]).await.unwrap().get(0)
+    }
+
     async fn list(store: &PostgresStore, owner: &str) -> usize {
         store.subscriptions(&user(owner)).await.unwrap().len()
     }

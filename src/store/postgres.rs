@@ -10,6 +10,7 @@ mod listen;
 mod marks;
 mod members;
 mod migrate;
+mod moving;
 mod rows;
 mod scan;
 mod tls;

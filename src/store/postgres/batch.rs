@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use deadpool_postgres::Transaction;
 
 use super::error::PgError;
+use super::moving;
 use super::rows::{self, Place, Stored, Written};
 use super::users::Users;
 use crate::SubscriptionId;
@@ -18,6 +19,8 @@ pub(super) struct Batch {
     removed: Vec<SubscriptionId>,
     /// How many were to be inserted so far.
     next: usize,
+    /// Whether an entry changes its owner.
+    moves: bool,
 }
 
 struct Row {
@@ -40,7 +43,7 @@ enum State {
 impl Batch {
     /// Reads the entries with these ids, whose owners must be locked.
     pub(super) async fn load(tx: &Transaction<'_>, users: Users, ids: &[&[u8]]) -> Result<Self, PgError> {
-        let mut batch = Self { users, rows: HashMap::new(), removed: Vec::new(), next: 0 };
+        let mut batch = Self { users, rows: HashMap::new(), removed: Vec::new(), next: 0, moves: false };
         for stored in rows::load(tx, ids).await? {
             let (id, row) = batch.row(stored)?;
             batch.rows.insert(id, row);
@@ -94,6 +97,7 @@ impl Batch {
             Some(row) => (after(row.entry.as_ref()).0, Put::Moved),
             None => (Entry::first(new, now), Put::New),
         };
+        self.moves |= matches!(put, Put::Moved);
         self.remove(&id);
         self.rows.insert(id, Row { owner, state: State::New(self.next), entry: Some(entry) });
         self.next += 1;
@@ -146,6 +150,9 @@ impl Batch {
         }
         new.sort_unstable_by_key(|(nth, _)| *nth);
         let mut new: Vec<Written<'_>> = new.into_iter().map(|(_, row)| row).collect();
+        if self.moves {
+            moving::begin(tx).await?;
+        }
         let numbers = rows::numbers(tx, new.len()).await?;
         for (row, number) in new.iter_mut().zip(numbers) {
             row.place.1 = number;

@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 use tokio_postgres::Row;
 
 use super::PostgresStore;
-use super::db::query;
+use super::db::{begin, query};
 use super::error::PgError;
+use super::moving;
 use super::rows::{self, COLUMNS, Place, columns};
 use crate::UserId;
 use crate::store::sql::EntryColumns;
@@ -67,7 +68,8 @@ const UNSEEN: &str = concat!(
      LEFT JOIN step s ON $3::bigint = 0 OR s.seen <= n.now - $3 ORDER BY s.owner, s.number LIMIT $4"
 );
 /// A sequence that was not used yet shows the number that it will give first. What is being put or
-/// joined at this moment may have its number already: it is in the ranges or not.
+/// joined at this moment may have its number already: it is in the ranges or not. What moves would be in
+/// them twice, in its former place and in its new one: see [`moving`].
 const SPLIT: &str = "SELECT j.last_value + j.is_called::integer, n.last_value + n.is_called::integer, \
      (SELECT min(owner) FROM webpush_channels.members WHERE channel = c.number), \
      (SELECT max(owner) FROM webpush_channels.members WHERE channel = c.number) \
@@ -244,8 +246,11 @@ impl PostgresStore {
             Audience::User(_) => None,
         };
         let row = {
-            let client = self.db.client().await?;
-            let rows = query(&client, SPLIT, &[&name]).await?;
+            let mut client = self.db.client().await?;
+            let tx = begin(&mut client).await?;
+            moving::wait(&tx).await?;
+            let rows = query(&tx, SPLIT, &[&name]).await?;
+            tx.commit().await?;
             rows.into_iter().next().ok_or(PgError::Raced)?
         };
         let whole = Bounds { from: 0, to: i64::MAX, joins: row.try_get(0)?, rows: row.try_get(1)? };
