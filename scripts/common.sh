@@ -35,16 +35,52 @@ step() {
     set +e
     (set -e; "$@")
     status=$?
-    local took=$((SECONDS - began))
-    if [ "$status" -eq 0 ]; then
+    settle "$title" "$status" $((SECONDS - began))
+}
+
+# settle TITLE STATUS SECONDS: counts a step that has ended.
+settle() {
+    if [ "$2" -eq 0 ]; then
         passed=$((passed + 1))
-        printf -- '--- ok: %s (%s s)\n' "$title" "$took"
-        timings+=("$(printf '%5s s  ok      %s' "$took" "$title")")
+        printf -- '--- ok: %s (%s s)\n' "$1" "$3"
+        timings+=("$(printf '%5s s  ok      %s' "$3" "$1")")
     else
-        failed+=("$title")
-        printf -- '--- FAILED: %s (exit status %s, %s s)\n' "$title" "$status" "$took"
-        timings+=("$(printf '%5s s  FAILED  %s' "$took" "$title")")
+        failed+=("$1")
+        printf -- '--- FAILED: %s (exit status %s, %s s)\n' "$1" "$2" "$3"
+        timings+=("$(printf '%5s s  FAILED  %s' "$3" "$1")")
     fi
+}
+
+# beside TITLE COMMAND...: a step that mostly waits: it runs while the next steps do, and is reported by `collect`.
+beside() {
+    local title=$1 log
+    shift
+    log=$(mktemp)
+    set +e
+    (
+        set +e
+        (set -e; "$@") >"$log" 2>&1
+        status=$?
+        printf '%s %s\n' "$status" "$SECONDS" >"$log.status"
+    ) &
+    besides+=("$!" "$title" "$log" "$SECONDS")
+}
+besides=()
+
+# collect: what the steps beside these said, in their order.
+collect() {
+    local pid title log began status ended
+    while [ "${#besides[@]}" -gt 0 ]; do
+        pid=${besides[0]} title=${besides[1]} log=${besides[2]} began=${besides[3]}
+        besides=("${besides[@]:4}")
+        wait "$pid"
+        status=1 ended=$SECONDS
+        read -r status ended <"$log.status"
+        printf '\n==> %s (beside others)\n' "$title"
+        cat "$log"
+        settle "$title" "$status" $((ended - began))
+        rm -f "$log" "$log.status"
+    done
 }
 
 # finish: the table of steps and the one line that counts. Exits.
