@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use h2::Reason;
-use http::StatusCode;
+use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
@@ -230,6 +230,32 @@ async fn goaway_leaves_older_streams_in_doubt() {
     let h2 = older.source().and_then(|source| source.downcast_ref::<h2::Error>());
     assert!(h2.is_none_or(h2::Error::is_io), "{older:?}");
     assert_eq!(service.wait_for(|counters| counters.in_flight == 0).await.abandoned, 1);
+}
+
+#[tokio::test]
+async fn goaway_excludes_no_stream_that_was_accepted() {
+    let (service, subscription, _) = start(Wire::Http2).await;
+    let late = Answer::Goaway.after(Duration::ZERO);
+    let endless = Answer::Trickle { every: Duration::from_secs(3600), octets: 1 };
+    service.script(&subscription, [late, endless]);
+    let (head, body) = Push::new(&subscription, b"x").request().into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let socket = TcpStream::connect(service.address()).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(socket).await.unwrap();
+    let connection = tokio::spawn(connection);
+
+    let (older, mut rest) = client.send_request(Request::from_parts(head.clone(), ()), false).unwrap();
+    service.wait_for(|counters| counters.in_flight == 1).await;
+    let (newer, mut whole) = client.send_request(Request::from_parts(head, ()), false).unwrap();
+    whole.send_data(body.clone(), true).unwrap();
+    let mut newer = newer.await.unwrap();
+    assert_eq!(newer.status(), StatusCode::CREATED);
+    rest.send_data(body, true).unwrap();
+    let older = older.await.unwrap_err();
+    assert!(!older.is_go_away(), "another was accepted after it: {older:?}");
+    let cut = newer.body_mut().data().await.expect("a body is missing").unwrap_err();
+    assert!(!cut.is_go_away(), "it was accepted: {cut:?}");
+    drop(connection.await);
 }
 
 #[tokio::test]

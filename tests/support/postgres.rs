@@ -24,20 +24,25 @@ pub fn variable(name: &str) -> String {
 
 /// A new database, dropped with this.
 pub struct Database {
+    server: String,
     name: String,
     url: String,
 }
 
 impl Database {
     pub async fn new() -> Self {
-        let server = variable(SERVER);
+        Self::on(&variable(SERVER)).await
+    }
+
+    /// On the server of a superuser's URL.
+    pub async fn on(server: &str) -> Self {
         let name = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let client = client(&server).await;
+        let client = client(server).await;
         // One whose process was killed may have left it behind.
         client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await.unwrap();
         client.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
-        let url = with_database(&server, &name);
-        Self { name, url }
+        let url = with_database(server, &name);
+        Self { server: server.to_owned(), name, url }
     }
 
     pub fn url(&self) -> &str {
@@ -61,7 +66,7 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let (server, name) = (variable(SERVER), self.name.clone());
+        let (server, name) = (self.server.clone(), self.name.clone());
         // The runtime of the test may be ending: this has one of its own.
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -33,7 +33,7 @@ pub enum Answer {
     /// Waits first, then answers so. The wait runs on tokio's clock.
     Delayed(Duration, Box<Self>),
     /// HTTP/2: announces with GOAWAY that this request was not processed, and closes the
-    /// connection. HTTP/1.1: as [`CutBeforeStatus`](Self::CutBeforeStatus).
+    /// connection. Where a later request on it was, this one is left in doubt. HTTP/1.1: as [`CutBeforeStatus`](Self::CutBeforeStatus).
     Goaway,
     /// Never answers, until the client gives up.
     Hang,

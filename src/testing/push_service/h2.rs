@@ -2,6 +2,7 @@
 
 use std::future::{pending, poll_fn};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -48,6 +49,8 @@ where
         .handshake(io.clone());
     let Ok(mut connection) = handshake.await else { return };
     let (ends, mut ended) = mpsc::unbounded_channel();
+    // The newest stream that something was decided about.
+    let judged = Arc::new(AtomicU32::new(0));
     let mut streams = JoinSet::new();
     let end = loop {
         tokio::select! {
@@ -58,7 +61,8 @@ where
             },
             accepted = connection.accept() => match accepted {
                 Some(Ok((request, respond))) => {
-                    streams.spawn(stream(Arc::clone(&service), request, respond, ends.clone()));
+                    let (service, judged) = (Arc::clone(&service), Arc::clone(&judged));
+                    streams.spawn(stream(service, request, respond, ends.clone(), judged));
                 }
                 _ => return,
             },
@@ -69,10 +73,12 @@ where
         End::Cut | End::Graceful => {}
         End::CutAfterFlush => flush(&mut connection).await,
         End::Goaway(stream) => {
+            // From here on nothing is judged any more.
             streams.shutdown().await;
             drop(connection);
+            let last = stream.saturating_sub(2).max(judged.load(Ordering::Relaxed));
             // The peer may have closed first; then there is nobody to tell.
-            drop(io.write_last(&goaway(stream)).await);
+            drop(io.write_last(&goaway(last)).await);
         }
     }
 }
@@ -86,11 +92,11 @@ async fn flush<T: AsyncRead + AsyncWrite + Unpin>(connection: &mut Connection<T,
     .await;
 }
 
-/// A GOAWAY frame (RFC 9113 section 6.8) that excludes this stream. h2 itself would always
-/// include the newest one.
-fn goaway(stream: u32) -> [u8; 17] {
+/// A GOAWAY frame (RFC 9113 section 6.8) that excludes the streams after the last one. h2 itself
+/// would always include the newest one.
+fn goaway(last: u32) -> [u8; 17] {
     let mut frame = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    frame[9..13].copy_from_slice(&stream.saturating_sub(2).to_be_bytes());
+    frame[9..13].copy_from_slice(&last.to_be_bytes());
     frame
 }
 
@@ -99,7 +105,9 @@ async fn stream(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     ends: mpsc::UnboundedSender<End>,
+    judged: Arc<AtomicU32>,
 ) {
+    let number = respond.stream_id().as_u32();
     let (head, mut incoming) = request.into_parts();
     let mut flight = service.arrive(&head);
     if let Some(failure) = flight.answer.early() {
@@ -109,7 +117,11 @@ async fn stream(
         biased;
         reply = async {
             let body = read(&mut incoming).await;
-            flight.reply(head, body).await
+            let reply = flight.reply(head, body).await;
+            if !matches!(reply, Reply::Fail(Failure::Goaway)) {
+                judged.fetch_max(number, Ordering::Relaxed);
+            }
+            reply
         } => reply,
         _ = poll_fn(|cx| respond.poll_reset(cx)) => return,
     };
