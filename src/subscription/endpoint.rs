@@ -87,6 +87,14 @@ impl Endpoint {
         check_characters(url).is_ok()
     }
 
+    /// Whether whoever parses URLs takes a host for an IPv4 address, `mail.0x7f` included.
+    pub(crate) fn ends_in_a_number(host: &str) -> bool {
+        let last = host.rsplit('.').next().unwrap_or(host);
+        let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+        last.bytes().all(|b| b.is_ascii_digit())
+            || hex.is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
+    }
+
     pub(crate) fn origin_str(&self) -> &str {
         &self.text[..usize::from(self.origin_len)]
     }
@@ -309,11 +317,7 @@ fn push_host(normal: &mut String, host: &str) -> Result<(), EndpointError> {
     if name.len() > 253 || !name.split('.').all(valid_label) {
         return Err(EndpointError::Host);
     }
-    let last = name.rsplit('.').next().unwrap_or(name);
-    let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
-    let numeric = last.bytes().all(|b| b.is_ascii_digit())
-        || hex.is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
-    if numeric && host.parse::<Ipv4Addr>().is_err() {
+    if Endpoint::ends_in_a_number(name) && host.parse::<Ipv4Addr>().is_err() {
         return Err(EndpointError::Host);
     }
     normal.extend(name.chars().map(|c| c.to_ascii_lowercase()));

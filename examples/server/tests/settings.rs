@@ -136,7 +136,7 @@ async fn flags_win_over_the_environment_and_that_over_the_file() {
 }
 
 /// Settings with a value that is not usable.
-const WRONG: [(&str, &str); 26] = [
+const WRONG: [(&str, &str); 27] = [
     ("auth", "nobody"),
     ("auth", "bearer"),
     ("backoff", "soon"),
@@ -149,6 +149,7 @@ const WRONG: [(&str, &str); 26] = [
     ("eos", "2024-02-30"),
     ("in_flight", "0"),
     ("prune_percent", "101"),
+    ("prune_percent", "0"),
     ("known_vendors_only", "perhaps"),
     ("listen", "nowhere"),
     ("log", "loud"),
@@ -249,6 +250,8 @@ fn secrets_are_not_repeated_by_errors() {
         "backoff = 'hunter4'",
         "term = 30\nuserid_hmac_secret = 'hunter3",
         "listen = 'hunter5'",
+        "userid_hmac_secret = ['''\nhunter3=\n''']",
+        "backoff = '''\nhunter4 = x'''",
     ] {
         keeps_secrets(&said(&File::new(text).parse(&[]).unwrap_err()));
     }

@@ -162,9 +162,9 @@ fn check_host(host: &str) -> Result<(), ContactError> {
     if LOCAL_DOMAINS.iter().any(|local| last.eq_ignore_ascii_case(local)) {
         return Err(ContactError::LocalHost);
     }
-    // An IPv4 address ends with a number, an IPv6 address has brackets, and a name is not one.
-    let numeric = last.bytes().all(|octet| octet.is_ascii_digit());
-    if host.len() > 253 || !host.contains('.') || numeric || !host.split('.').all(is_label) {
+    // An IPv4 address ends in a number, an IPv6 address has brackets, and a name is not one.
+    let is_name = !Endpoint::ends_in_a_number(host) && host.split('.').all(is_label);
+    if host.len() > 253 || !host.contains('.') || !is_name {
         return Err(ContactError::Host);
     }
     Ok(())
@@ -224,6 +224,8 @@ mod tests {
             ("mailto:ops@example.org.", Host),
             ("mailto:ops@-a.org", Host),
             ("mailto:ops@127.0.0.1", Host),
+            ("mailto:ops@127.0.0.0x1", Host),
+            ("mailto:ops@mail.0X0e", Host),
             ("mailto:ops@localhost", LocalHost),
             ("mailto:root@localhost.localdomain", LocalHost),
             ("mailto:ops@company.LOCAL", LocalHost),

@@ -136,7 +136,7 @@ options! {
     /// Pushes in hand, at most [default: the library's]
     #[arg(long, env = "WEBPUSH_CHANNELS_IN_FLIGHT")]
     in_flight: Option<usize>,
-    /// Percent of a push service's subscriptions that are removed when they are gone at once; 0 is any number [default: 20]
+    /// Percent of a push service's subscriptions that are removed when they are gone at once; 100 is any number [default: 20]
     #[arg(long, env = "WEBPUSH_CHANNELS_PRUNE_PERCENT")]
     prune_percent: Option<u8>,
     /// So many gone subscriptions of a push service are removed, whatever percent they are [default: 49]
@@ -233,11 +233,10 @@ fn wrong(path: PathBuf, text: &str, error: &toml::de::Error) -> SettingsError {
     SettingsError::File { path, place, message: without_value(error.message()).to_owned() }
 }
 
-/// The key of a line, if it has one.
+/// The setting of a line, if it is one's. Any other word may be a piece of a text that goes over several lines.
 fn key(line: &str) -> Option<&str> {
     let key = line.split_once('=')?.0.trim();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    (!key.is_empty() && key.chars().all(is_plain)).then_some(key)
+    Options::command().get_arguments().any(|argument| argument.get_id() == key).then_some(key)
 }
 
 /// serde quotes what it found before it says what it wants.
@@ -415,8 +414,9 @@ fn sending(options: &Options) -> Result<Sending, SettingsError> {
         return Err(SettingsError::Value { name: "in_flight", problem: "it must be at least 1" });
     }
     let prune_percent = options.prune_percent.unwrap_or(20);
-    if prune_percent > 100 {
-        return Err(SettingsError::Value { name: "prune_percent", problem: "it must be from 0 to 100" });
+    // Zero might be meant as "remove none", which is not offered: what is gone stays gone.
+    if !(1..=100).contains(&prune_percent) {
+        return Err(SettingsError::Value { name: "prune_percent", problem: "it must be from 1 to 100" });
     }
     Ok(Sending {
         worker: options.worker.unwrap_or(true),
