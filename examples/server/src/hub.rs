@@ -67,10 +67,11 @@ pub(crate) fn channels(
     .build())
 }
 
-/// What keeps a push service's mistake from removing everybody.
+/// What keeps a push service's mistake from removing everybody. Where all may go there is none, because the
+/// library's withholds where all are gone, whatever the percent.
 fn breaker(sending: &Sending) -> Option<MassPruneBreaker> {
     let breaker = MassPruneBreaker::new().with_minimum(sending.prune_anyway.saturating_add(1));
-    (sending.prune_percent > 0).then(|| breaker.with_percent(sending.prune_percent))
+    (sending.prune_percent < 100).then(|| breaker.with_percent(sending.prune_percent))
 }
 
 fn contact(settings: &Settings) -> Result<Contact, StartError> {

@@ -131,7 +131,7 @@ pub struct Sending {
     pub term: Duration,
     /// Deliveries in hand, at most.
     pub in_flight: Option<usize>,
-    /// Percent of a push service's subscriptions that are removed when they are gone at once; zero is any number.
+    /// Percent of a push service's subscriptions that are removed when they are gone at once; 100 is any number.
     pub prune_percent: u8,
     /// So many are removed in any case.
     pub prune_anyway: u32,

@@ -98,7 +98,7 @@ async fn pushes_are_counted_by_what_became_of_them() {
 
 #[tokio::test]
 async fn a_push_service_that_calls_everything_gone_is_believed_as_far_as_the_settings_say() {
-    for (percent, anyway, pruned) in [("20", "2", 0..=2), ("20", "6", 6..=6), ("0", "2", 6..=6)] {
+    for (percent, anyway, pruned) in [("20", "2", 0..=2), ("20", "6", 6..=6), ("100", "2", 6..=6)] {
         let world = World::with(&["--prune-percent", percent, "--prune-anyway", anyway]).await;
         let store = sqlite(world.directory.path()).await;
         for subscription in fill(&*store, &world.push, 6).await {
