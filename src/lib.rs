@@ -123,6 +123,8 @@ pub mod manual {
     pub mod migrating {}
     #[doc = include_str!("../docs/operations.md")]
     pub mod operations {}
+    #[doc = include_str!("../docs/reliability.md")]
+    pub mod reliability {}
     #[doc = include_str!("../docs/rules.md")]
     pub mod rules {}
     #[doc = include_str!("../docs/security.md")]

@@ -88,7 +88,7 @@ fn main() -> ExitCode {
         pin(std::process::id(), 0);
     }
     println!("{}", measure(each, rounds, cores));
-    println!("{} (of {cores})", usage::machine());
+    println!("{}; the sender has one core of {cores}", usage::machine());
     if smoke {
         println!("smoke run: tiny sizes, the figures mean nothing");
     } else {

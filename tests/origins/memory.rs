@@ -108,9 +108,9 @@ async fn growth(test: &str, wire: &Wire, serve: Serve) -> u64 {
         .output()
         .await
         .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let grew = text.lines().find_map(|line| line.split("grew by ").nth(1));
-    let grew = grew.unwrap_or_else(|| panic!("{text} {}", String::from_utf8_lossy(&output.stderr)));
+    let said = String::from_utf8_lossy(&output.stdout);
+    let grew = said.lines().find_map(|line| line.split("grew by ").nth(1));
+    let grew = grew.unwrap_or_else(|| panic!("{said} {}", String::from_utf8_lossy(&output.stderr)));
     assert!(peer.connections() >= wire.open, "not all were open");
     grew.trim().parse::<u64>().unwrap() / wire.open as u64
 }
@@ -206,7 +206,7 @@ fn feeding(tls: Tls, seen: Arc<Seen>, feed: Feed) -> BoxFuture<'static, io::Resu
     })
 }
 
-/// A head of so many fields of 36 octets, as they are counted (RFC 9113 6.5.2): what takes most room
+/// A head of so many fields of 35 octets, as they are counted (RFC 9113 6.5.2): what takes most room
 /// for the octets that are sent.
 fn many_fields(stream: u32, fields: usize, flags: u8) -> Vec<u8> {
     let mut block = CREATED.to_vec();
