@@ -20,9 +20,8 @@ impl<B: Book> Driver<B> {
         if job.paid || !job.trial.is_retry() {
             return true;
         }
-        let origin = self.queues.origin(job.queue);
-        job.paid = origin.budget().is_some() && origin.pay(now);
-        job.paid || origin.budget().is_none()
+        job.paid = self.queues.origin(job.queue).pay(now);
+        job.paid
     }
 
     /// An entry is in hand no more. Where there was no answer to what it was to be sent, others may have the retry
