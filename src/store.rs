@@ -19,6 +19,8 @@ pub mod journal;
 #[cfg(feature = "memory")]
 mod memory;
 mod paired;
+#[cfg(any(feature = "memory", feature = "sqlite", feature = "postgres"))]
+mod parts;
 mod position;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -152,7 +154,8 @@ pub trait SubscriptionStore: Debug + Send + Sync + 'static {
     ///
     /// In one batch, limits and marks come first, then removals, then
     /// [`Change::UseKey`], because it changes the version: several changes of one version all
-    /// take effect. That is the order of [`Change`]. A change that alters nothing (the mark is set, the key is known) is still
+    /// take effect. That is the order of [`Change`]. All changes of one entry are made at one moment: nothing
+    /// that somebody else does comes between. A change that alters nothing (the mark is set, the key is known) is still
     /// `true`. Naming the same change of the same version twice in one batch is allowed; what is
     /// said about the second is the store's choice.
     async fn apply(&self, changes: &[(EntryRef, Change)]) -> Result<Vec<bool>, StoreError>;

@@ -3,15 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the message")]
 
 use std::num::{NonZeroU16, NonZeroU32};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, SystemTime};
 
+use futures_util::FutureExt as _;
 use webpush_channels::store::{
-    Audience, Change, Count, MemoryStore, NewEntry, Put, StoreErrorKind, SubscriptionStore,
+    Audience, Change, Count, EntryRef, MemoryStore, NewEntry, Put, StoreErrorKind, SubscriptionStore,
 };
 use webpush_channels::testing::{ManualClock, store_suite};
-use webpush_channels::{AuthSecret, ChannelName, PublicKey, Subscription, SubscriptionKeys, UserId};
+use webpush_channels::{AuthSecret, ChannelName, KeyId, PublicKey, Subscription, SubscriptionKeys, UserId};
 
 const P256DH: &str =
     "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
@@ -26,6 +27,10 @@ fn new(owner: &str, endpoint: u32) -> NewEntry {
     let keys = SubscriptionKeys::new(key, AuthSecret::from_bytes([1; 16]));
     let endpoint = format!("https://push.example.net/secret/{endpoint}").parse().unwrap();
     NewEntry::new(user(owner), Subscription::new(endpoint, keys))
+}
+
+fn reference(new: &NewEntry) -> EntryRef {
+    EntryRef { id: new.subscription.id(), version: new.version() }
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {
@@ -163,6 +168,39 @@ fn a_limit_holds_between_threads() {
         }
     });
     assert_eq!(run(store.subscriptions(&user("ann"))).unwrap().len(), 10);
+}
+
+/// Whoever is first changes the version, so the other one changes nothing at all.
+#[test]
+fn nothing_comes_between_the_changes_of_one_entry() {
+    const ROUNDS: usize = 200;
+    let store = MemoryStore::builder().max_subscriptions_per_user(NonZeroU32::MAX).build();
+    let entries: Vec<_> = (0..100).map(|endpoint| new("ann", endpoint)).collect();
+    let changes = |new, n: u8| {
+        let both = [Change::UseKey(KeyId::from_bytes([n; 16])), Change::LimitPayload(n.into())];
+        both.map(|change| (reference(new), change))
+    };
+    for _ in 0..ROUNDS {
+        run(store.put(&entries)).unwrap();
+        let together = Barrier::new(2);
+        std::thread::scope(|scope| {
+            for n in 1..=2 {
+                let (store, together) = (&store, &together);
+                let changes: Vec<_> = entries.iter().map(|new| changes(new, n)).collect();
+                scope.spawn(move || {
+                    together.wait();
+                    for of_entry in changes {
+                        assert!(store.apply(&of_entry).now_or_never().unwrap().is_ok());
+                    }
+                });
+            }
+        });
+        for entry in run(store.subscriptions(&user("ann"))).unwrap() {
+            let limit = u8::try_from(entry.payload_limit.unwrap()).unwrap();
+            assert_eq!(entry.key, Some(KeyId::from_bytes([limit; 16])));
+        }
+        run(store.forget(&user("ann"))).unwrap();
+    }
 }
 
 #[test]

@@ -23,7 +23,7 @@ use self::scan::Bounds;
 use self::state::{Hashers, Prepared, State};
 use super::{
     Audience, Change, Count, Entry, EntryRef, NewEntry, Page, Position, Put, Range, StoreError,
-    StoreErrorKind, SubscriptionStore, UnseenPage, unseen,
+    StoreErrorKind, SubscriptionStore, UnseenPage, parts, unseen,
 };
 use crate::clock::{self, Clock, SystemClock};
 use crate::{ChannelName, SubscriptionId, UserId};
@@ -115,27 +115,14 @@ impl MemoryStore {
     /// Applies changes in the order of [`Change`].
     fn apply_all(&self, changes: &[(EntryRef, Change)]) -> Vec<bool> {
         let mut done = vec![false; changes.len()];
-        self.apply_those(changes, &mut done, |c| matches!(c, Change::LimitPayload(_) | Change::NeedsRenewal));
-        self.apply_those(changes, &mut done, |c| matches!(c, Change::Remove));
-        self.apply_those(changes, &mut done, |c| matches!(c, Change::UseKey(_)));
-        done
-    }
-
-    /// Applies the changes that `in_turn` picks.
-    fn apply_those(
-        &self,
-        changes: &[(EntryRef, Change)],
-        done: &mut [bool],
-        in_turn: impl Fn(&Change) -> bool,
-    ) {
-        for (changes, done) in changes.chunks(BATCH).zip(done.chunks_mut(BATCH)) {
+        for part in parts::parts(changes, BATCH) {
             let mut state = self.write();
-            for ((entry, change), done) in changes.iter().zip(done) {
-                if in_turn(change) {
-                    *done = state.apply(entry, *change, &self.hashers);
-                }
+            for place in part {
+                let (entry, change) = &changes[place];
+                done[place] = state.apply(entry, *change, &self.hashers);
             }
         }
+        done
     }
 }
 

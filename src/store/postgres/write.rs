@@ -12,7 +12,7 @@ use super::marks::{MARK, Marks};
 use super::rows::{self, Place, Stored, Written};
 use super::users::{self, Users};
 use crate::store::sql::Damaged;
-use crate::store::{Change, Entry, EntryRef, NewEntry, Put};
+use crate::store::{Change, Entry, EntryRef, NewEntry, Put, parts};
 use crate::{SubscriptionId, UserId};
 
 /// The most entries of one transaction.
@@ -53,11 +53,8 @@ impl PostgresStore {
     }
 
     pub(super) async fn apply_all(&self, changes: &[(EntryRef, Change)]) -> Result<Vec<bool>, PgError> {
-        // Across transactions, too, keys come last.
-        let mut order: Vec<usize> = (0..changes.len()).collect();
-        order.sort_by_key(|at| turn(changes[*at].1));
         let mut done = vec![false; changes.len()];
-        for places in order.chunks(BATCH) {
+        for places in parts::parts(changes, BATCH) {
             let changes: Vec<_> = places.iter().map(|at| changes[*at]).collect();
             let results = retrying(|| self.apply_once(&changes)).await?;
             places.iter().zip(results).for_each(|(at, result)| done[*at] = result);
@@ -111,25 +108,13 @@ pub(super) async fn apply(
     let users = Users::lock(tx, &[], &ids).await?;
     let mut batch = Batch::load(tx, users, &ids).await?;
     let mut done = vec![false; changes.len()];
-    for now in 0..TURNS {
-        for ((to, change), done) in changes.iter().zip(&mut done).filter(|((_, c), _)| turn(*c) == now) {
-            *done = batch.apply(to, *change);
-        }
+    for at in parts::in_order(changes) {
+        let (to, change) = &changes[at];
+        done[at] = batch.apply(to, *change);
     }
     batch.write(tx).await?;
     Ok(done)
 }
-
-/// When a change of a batch takes effect.
-const fn turn(change: Change) -> u8 {
-    match change {
-        Change::LimitPayload(_) | Change::NeedsRenewal => 0,
-        Change::Remove => 1,
-        Change::UseKey(_) => 2,
-    }
-}
-
-const TURNS: u8 = 3;
 
 /// One replacement: the entries and former ids that it is about.
 struct Replacement<'a> {

@@ -13,7 +13,7 @@ use super::write::{self, Incoming};
 use super::{journal, members, open};
 use crate::store::{
     Audience, Change, Count, Entry, EntryRef, NewEntry, Page, Position, Put, Range, StoreError,
-    StoreErrorKind, SubscriptionStore, UnseenPage, unseen,
+    StoreErrorKind, SubscriptionStore, UnseenPage, parts, unseen,
 };
 use crate::{ChannelName, SubscriptionId, UserId};
 
@@ -49,11 +49,8 @@ impl SubscriptionStore for SqliteStore {
     }
 
     async fn apply(&self, changes: &[(EntryRef, Change)]) -> Result<Vec<bool>, StoreError> {
-        // In the order of the whole batch, not of its parts.
-        let mut order: Vec<usize> = (0..changes.len()).collect();
-        order.sort_by_key(|at| write::turn(&changes[*at].1));
         let mut done = vec![false; changes.len()];
-        for part in order.chunks(BATCH) {
+        for part in parts::parts(changes, BATCH) {
             let changes: Vec<_> = part.iter().map(|at| changes[*at]).collect();
             let applied = self.db.write(Durable, move |c| write::apply(c, &changes)).await?;
             for (at, applied) in part.iter().zip(applied) {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::SqlError;
 use super::rows::{self, Found, Place, User};
-use crate::store::{Change, Entry, EntryRef, NewEntry, Put};
+use crate::store::{Change, Entry, EntryRef, NewEntry, Put, parts};
 use crate::{SubscriptionId, UserId};
 
 /// A [`NewEntry`], and what can be computed of it before the transaction.
@@ -110,21 +110,10 @@ fn replace_at(c: &Connection, found: &Found, new: &Incoming) -> Result<(), SqlEr
     rows::update(c, found.place, &entry)
 }
 
-/// When a change takes effect in its batch.
-pub(super) const fn turn(change: &Change) -> u8 {
-    match change {
-        Change::LimitPayload(_) | Change::NeedsRenewal => 0,
-        Change::Remove => 1,
-        Change::UseKey(_) => 2,
-    }
-}
-
 /// Changes entries that are still in that version, and says for each whether it was.
 pub(super) fn apply(c: &Connection, changes: &[(EntryRef, Change)]) -> Result<Vec<bool>, SqlError> {
-    let mut order: Vec<usize> = (0..changes.len()).collect();
-    order.sort_by_key(|at| turn(&changes[*at].1));
     let mut done = vec![false; changes.len()];
-    for at in order {
+    for at in parts::in_order(changes) {
         let (entry, change) = &changes[at];
         done[at] = apply_one(c, entry, *change)?;
     }
