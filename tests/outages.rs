@@ -9,6 +9,7 @@ mod durable;
 mod modes;
 mod support;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use modes::Node;
 use support::{Answer, Double, at, broadcast, limits, message, sender, status, store, subscription};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use webpush_channels::channel::Controls;
+use webpush_channels::channel::{Controls, Limits};
 use webpush_channels::sender::{RetryBudget, RetryPolicy};
 use webpush_channels::transport::{TransportError, TransportErrorKind};
 use webpush_channels::{Message, OutcomeKind, Payload, Report, Ttl};
@@ -137,6 +138,85 @@ async fn an_outage_holds_up_no_other_push_service_even_where_nothing_more_can_wa
         assert!(last < 600 * SECOND, "durable {durable}, {deferred}: {last:?}");
         assert!(within(transport.seen_at("down").len(), 500, start));
     }
+}
+
+/// Each of five origins that misbehave in another way.
+fn misbehaves(seen: &support::Seen) -> Option<(Duration, Answer)> {
+    let fails = |kind| Err(TransportError::new(kind));
+    let (_, rest) = seen.uri.split_once("//bad")?;
+    Some(match rest.as_bytes()[0] {
+        b'0' => (30 * SECOND, fails(TransportErrorKind::Timeout)),
+        b'1' => (LATENCY, fails(TransportErrorKind::Interrupted)),
+        b'2' => (LATENCY, status(503)),
+        b'3' => (LATENCY, no_connection()),
+        _ => (30 * SECOND, Ok(status(500).unwrap())),
+    })
+}
+
+/// How long it takes until five sound origins have their messages, beside others or alone.
+async fn neighbours(others: usize, each: usize, limits: Limits, durable: bool) -> Duration {
+    let transport = Double::slow(|seen, _| misbehaves(seen).unwrap_or((LATENCY, status(201))));
+    let hosts = (0..5).map(|n| format!("good{n}")).chain((0..others).map(|n| format!("bad{n}")));
+    let origins: Vec<_> = hosts.map(|host| at(&format!("{host}.example.net"), each)).collect();
+    let urls = (0..each).flat_map(|n| origins.iter().map(move |urls| urls[n].clone()));
+    let node = Node::new(&store(urls).await, sender(&transport), limits, durable);
+    let start = Instant::now();
+    let report = node.publish_news(broadcast()).await;
+    let entries = (each * (5 + others)) as u64;
+    assert_eq!((report.read, report.pending), (entries, 0), "{report}");
+    assert_eq!(report.counts[OutcomeKind::Accepted], (each * 5) as u64, "{report}");
+    transport.seen_at("//good").iter().map(|seen| seen.at - start).max().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_origins_of_ten_that_misbehave_cost_the_others_no_time() {
+    const EACH: usize = 1500;
+    let alone = neighbours(0, EACH, limits(), false).await;
+    let beside = neighbours(5, EACH, limits(), false).await;
+    assert!(beside <= alone.mul_f64(1.1) + LATENCY, "{beside:?}, alone {alone:?}");
+    // A page can be done once what has no answer is written down: after two seconds, and then no more.
+    let beside = neighbours(5, 500, limits(), true).await;
+    assert!(beside < 3 * SECOND, "{beside:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_more_can_wait_they_cost_a_minute_at_a_time() {
+    // 5000 have to wait where 1000 can.
+    let limits = limits().with_window(512).with_deferred(1000);
+    let beside = neighbours(5, 1000, limits, false).await;
+    assert!(beside < 4 * 60 * SECOND, "{beside:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_is_through_soon_after_an_outage_even_where_it_held_others_up() {
+    let start = Instant::now();
+    let transport = answering(move |seen, _| {
+        let down = seen.uri.contains("down") && seen.at - start < 14 * SECOND;
+        status(if down { 500 } else { 201 })
+    });
+    let (down, fine) = (at("down.example.net", 6000), at("fine.example.net", 6000));
+    let urls = down.into_iter().zip(fine).flat_map(|(down, fine)| [down, fine]);
+    let limits = limits().with_deferred(1000);
+    let node = Node::new(&store(urls).await, sender(&transport), limits, false);
+    let report = node.publish_news(broadcast()).await;
+    assert_eq!(report.counts[OutcomeKind::Accepted], 12_000, "{report}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_else_waits_no_try_is_used_up_by_waiting() {
+    let start = Instant::now();
+    let transport = answering(move |seen, _| status(if seen.at - start < 60 * SECOND { 500 } else { 201 }));
+    let limits = limits().with_window(256).with_deferred(50);
+    let node = Node::new(&store(at("push.example.net", 2000)).await, sender(&transport), limits, false);
+    let report = node.publish_news(broadcast()).await;
+    let mut requests = HashMap::new();
+    for seen in transport.seen() {
+        *requests.entry(seen.uri).or_insert(0) += 1;
+    }
+    let six = requests.values().filter(|requests| **requests == 6).count() as u64;
+    let gave_up = report.counts[OutcomeKind::GaveUp];
+    assert_eq!((requests.len(), report.counts[OutcomeKind::Accepted]), (2000, 2000 - gave_up), "{report}");
+    assert!(gave_up <= six, "{six} had six tries, {report}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! What five push services that misbehave cost five others.
 //!
-//!     cargo bench --bench neighbours -- [--rounds N] [--each N] [--smoke]
+//!     cargo bench --bench neighbours -- [--rounds N] [--each N] [--deferred N] [--smoke]
 //!
 //! Each round publishes twice: to a channel of five origins that answer, and to one of the same five
 //! and five more that misbehave, each in its own way, with as many subscriptions each. Both times it is over
@@ -42,13 +42,14 @@ const BUDGET: f64 = 1.10;
 
 enum Job {
     Serve,
-    Measure { smoke: bool, each: usize, rounds: usize },
+    Measure { smoke: bool, each: usize, rounds: usize, deferred: usize },
 }
 
 fn job() -> Result<Job, lexopt::Error> {
     use lexopt::prelude::*;
     // Cargo adds `--bench` unless it only tests whether benches run.
     let (mut smoke, mut measure, mut serve, mut rounds, mut each) = (false, false, false, None, None);
+    let mut deferred = Limits::default().deferred;
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -57,22 +58,23 @@ fn job() -> Result<Job, lexopt::Error> {
             Long("serve") => serve = true,
             Long("rounds") => rounds = Some(parser.value()?.parse::<usize>()?.max(1)),
             Long("each") => each = Some(parser.value()?.parse::<usize>()?.max(1)),
+            Long("deferred") => deferred = parser.value()?.parse()?,
             other => return Err(other.unexpected()),
         }
     }
     let smoke = smoke || !measure;
     let each = each.unwrap_or(if smoke { SMOKE } else { EACH });
     let rounds = rounds.unwrap_or(if smoke { 1 } else { 9 });
-    Ok(if serve { Job::Serve } else { Job::Measure { smoke, each, rounds } })
+    Ok(if serve { Job::Serve } else { Job::Measure { smoke, each, rounds, deferred } })
 }
 
 fn main() -> ExitCode {
-    let (smoke, each, rounds) = match job() {
+    let (smoke, each, rounds, deferred) = match job() {
         Ok(Job::Serve) => {
             services::serve();
             return ExitCode::SUCCESS;
         }
-        Ok(Job::Measure { smoke, each, rounds }) => (smoke, each, rounds),
+        Ok(Job::Measure { smoke, each, rounds, deferred }) => (smoke, each, rounds, deferred),
         Err(error) => {
             eprintln!("neighbours: {error}");
             return ExitCode::FAILURE;
@@ -87,12 +89,17 @@ fn main() -> ExitCode {
         // Before there are threads, which inherit it.
         pin(std::process::id(), 0);
     }
-    println!("{}", measure(each, rounds, cores));
+    println!("{}", measure(each, rounds, deferred, cores));
     println!("{}; the sender has one core of {cores}", usage::machine());
     if smoke {
         println!("smoke run: tiny sizes, the figures mean nothing");
     } else {
-        println!("cargo bench --bench neighbours -- --each {each} --rounds {rounds}");
+        let deferred = if deferred == Limits::default().deferred {
+            String::new()
+        } else {
+            format!(" --deferred {deferred}")
+        };
+        println!("cargo bench --bench neighbours -- --each {each} --rounds {rounds}{deferred}");
     }
     ExitCode::SUCCESS
 }
@@ -106,7 +113,7 @@ fn pin(process: u32, core: usize) {
     }
 }
 
-fn measure(each: usize, rounds: usize, cores: usize) -> Table {
+fn measure(each: usize, rounds: usize, deferred: usize, cores: usize) -> Table {
     let services = Services::start();
     if cores > 1 {
         pin(services.id(), 1);
@@ -123,7 +130,8 @@ fn measure(each: usize, rounds: usize, cores: usize) -> Table {
         // In turns, so that none is always the first.
         for leg in 0..2 {
             let is_alone = (leg + round) % 2 == 0;
-            let (cpu, time) = publish(&services, if is_alone { &alone } else { &beside }, each * SOUND);
+            let (cpu, time) =
+                publish(&services, if is_alone { &alone } else { &beside }, each * SOUND, deferred);
             match (round, is_alone) {
                 (0, _) => {}
                 (_, true) => (cpu_alone.0.push(cpu), time_alone.0.push(time)).0,
@@ -139,14 +147,14 @@ fn measure(each: usize, rounds: usize, cores: usize) -> Table {
 
 /// Publishes until the sound origins have `expected` messages; microseconds of CPU and elapsed, for
 /// each.
-fn publish(services: &Services, store: &Arc<MemoryStore>, expected: usize) -> (f64, f64) {
+fn publish(services: &Services, store: &Arc<MemoryStore>, expected: usize, deferred: usize) -> (f64, f64) {
     let runtime = runtime();
     let transport = HyperTransport::builder()
         .address_policy(AddressPolicy::loopback_for_tests())
         .extra_root_pem(services.certificate_pem.as_bytes())
         .and_then(HyperTransportBuilder::build)
         .expect("TLS can be set up");
-    let limits = Limits::default().with_encryption_threads(1);
+    let limits = Limits::default().with_encryption_threads(1).with_deferred(deferred);
     let policy = EndpointPolicy::loopback_for_tests();
     // It knows nothing of the origins yet.
     let channels = channel::channels(Arc::clone(store), transport, AwsLc::new(), policy, limits);

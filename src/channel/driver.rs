@@ -15,6 +15,7 @@ mod job;
 mod ledger;
 mod passing;
 mod patience;
+mod pressing;
 mod queues;
 mod rate;
 mod removals;
@@ -24,6 +25,7 @@ mod window;
 mod writer;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use slab::Slab;
 use tokio::sync::mpsc;
@@ -38,7 +40,7 @@ pub(super) use self::session::{Call, Ended, Session, Terms};
 use self::book::{Book, Slip};
 use self::flight::{Arrival, Landed};
 use self::holds::Holds;
-use self::job::Job;
+use self::job::{Fare, Job};
 use self::queues::Queues;
 use self::window::Window;
 use super::content::{Content, Tailoring};
@@ -59,6 +61,9 @@ struct Task {
     tailoring: Tailoring,
     deadline: Instant,
 }
+
+/// An entry whose next try is later than this does not hold the window.
+const SOON: Duration = Duration::from_millis(250);
 
 struct Driver<B> {
     hub: Arc<Hub>,
@@ -164,6 +169,7 @@ impl<B: Book> Driver<B> {
         self.window.enter();
         if self.ready(key, now) {
             self.window.defer(&mut self.jobs[key]);
+            self.queues.defer(queue, now, &mut self.jobs, &mut self.window);
         }
     }
 
@@ -192,8 +198,8 @@ impl<B: Book> Driver<B> {
             }
         }
         let first = self.jobs[key].trial.first.is_none();
-        let stalls = self.queues.push(queue, key, first, now);
-        stalls && self.book.ledger().is_none()
+        self.queues.push(queue, key, first, now);
+        self.book.ledger().is_none() && self.queues.stalls(queue, now)
     }
 
     fn arrive(&mut self, arrival: Arrival, now: Instant) {
@@ -212,7 +218,12 @@ impl<B: Book> Driver<B> {
         let Some(job) = self.jobs.get_mut(key) else { return };
         self.window.landed(job);
         let begun = std::mem::take(&mut job.begun);
-        job.paid &= flown.is_err();
+        if let Ok(flown) = &flown {
+            job.fare = Fare::Open;
+            if flown.result.is_ok() {
+                self.queues.answered(now);
+            }
+        }
         let flown = match flown {
             Ok(flown) => flown,
             Err(unsent) => return self.stay(key, &unsent, now),
@@ -256,7 +267,7 @@ impl<B: Book> Driver<B> {
         if let Some(settled) = job.trial.outlived(self.hub.sender.core(), &job.entry.subscription, wait) {
             return self.settle(key, settled, now);
         }
-        let soon = wait <= B::SOON;
+        let soon = wait <= SOON;
         if self.book.ledger().is_some() && (job.deferred || self.halted || !soon) {
             return self.set_aside(key, due, now);
         }

@@ -24,7 +24,8 @@ pub struct Limits {
     /// count: each broadcast may hold as many of those again.
     pub in_flight: usize,
     /// Entries that wait for a later try outside the window. 65 536; when it is full, reading
-    /// waits. A [`Worker`](super::Worker) leaves them in the journal instead.
+    /// waits, and where other push services could go on, whoever waits for a broken one uses up a try every five
+    /// seconds. A [`Worker`](super::Worker) leaves them in the journal instead.
     pub deferred: usize,
     /// Threads that encrypt. As many as the machine has cores. Zero encrypts on the task that
     /// polls the broadcast: for tests with a paused clock.

@@ -13,7 +13,8 @@ use super::{Bucket, Pace, later};
 /// Each first attempt earns a part of a retry, and what was earned is good for ten to twenty seconds. A
 /// few a second are free, so that small broadcasts retry at once. A retry that is answered well gives
 /// back what it cost, and one more: after an outage they double until all are through. What is over
-/// the budget waits, and uses up no attempt.
+/// the budget waits, and uses up no attempt, but where it holds others up
+/// ([`Limits::deferred`](crate::channel::Limits::deferred)).
 ///
 /// So in an outage a push service gets at most `percent` more requests than there are messages,
 /// and `per_second` in each second.
@@ -67,6 +68,8 @@ struct Inner {
     /// When the next that has to wait may expect a free one.
     next: Instant,
     told: Option<Instant>,
+    /// When a retry last succeeded.
+    helped: Option<Instant>,
 }
 
 /// What came of asking for a retry.
@@ -85,7 +88,8 @@ impl Budget {
         let pace = Pace::per_minute(budget.per_second.saturating_mul(SIXTY));
         let mut free = Bucket::new(pace, DEEP, now);
         free.give_back(usize::MAX);
-        let inner = Inner { earlier: 0.0, present: 0.0, began: now, free, next: now, told: None };
+        let inner =
+            Inner { earlier: 0.0, present: 0.0, began: now, free, next: now, told: None, helped: None };
         Self { share: f64::from(budget.percent) / 100.0, interval: pace.interval(), inner: Mutex::new(inner) }
     }
 
@@ -99,6 +103,12 @@ impl Budget {
         let mut inner = self.lock();
         inner.add(2.0, now);
         inner.next = now;
+        inner.helped = Some(now);
+    }
+
+    /// Whether a retry succeeded within this time.
+    pub(crate) fn helped(&self, within: Duration, now: Instant) -> bool {
+        self.lock().helped.is_some_and(|helped| now.duration_since(helped) < within)
     }
 
     /// A retry that was paid for is not made.

@@ -47,9 +47,19 @@ impl Circuit {
         self.until.filter(|until| *until > now)
     }
 
+    /// Whether requests may be made as usual.
+    pub(super) const fn is_closed(&self) -> bool {
+        self.pauses == 0
+    }
+
+    /// Whether there was a status within this time, and no pause since.
+    pub(super) fn heard_since(&self, now: Instant, within: Duration) -> bool {
+        self.heard.is_some_and(|heard| now.duration_since(heard) < within)
+    }
+
     /// Whether one request is to decide.
     pub(super) fn is_half_open(&self, now: Instant) -> bool {
-        self.pauses > 0 && self.open_until(now).is_none()
+        !self.is_closed() && self.open_until(now).is_none()
     }
 
     /// The same, once for each time.
@@ -79,7 +89,7 @@ impl Circuit {
         }
         self.row += 1;
         self.note(true);
-        let sudden = self.heard.is_some_and(|heard| now.duration_since(heard) < MOMENT);
+        let sudden = self.heard_since(now, MOMENT);
         if self.pauses > 0 || self.row >= if sudden { SUDDEN } else { FAILURES } {
             let pause = base.saturating_mul(1 << self.pauses.min(16)).min(MAX_PAUSE);
             let pauses = self.pauses.saturating_add(1);

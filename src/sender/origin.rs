@@ -22,6 +22,10 @@ const MAX_ORIGINS: usize = 4096;
 const FIRST_ALLOWANCE: usize = 64;
 /// No answer for this long, with requests waiting: the origin is silent.
 pub(crate) const SILENCE: Duration = Duration::from_secs(2);
+/// An origin that answers at all does so by then, as a rule.
+const HESITATION: Duration = Duration::from_millis(100);
+/// After so much silence, it is taken to be broken.
+const BROKEN: Duration = Duration::from_secs(10);
 /// this many distinct subscriptions told to slow down within the window pause the origin,
 /// when they are also this share of its answers. A few busy devices among thousands do not.
 const SLOW_DOWNS: usize = 3;
@@ -188,6 +192,25 @@ impl OriginState {
     pub(crate) fn silence(&self, now: Instant) -> Option<Duration> {
         let inner = self.lock();
         inner.silent(now).then(|| now.duration_since(inner.heard))
+    }
+
+    /// How many requests it may hold, where nothing was heard of it lately and something could have been.
+    pub(crate) fn unheard(&self, now: Instant) -> Option<usize> {
+        let inner = self.lock();
+        let waits = inner.in_flight.held() > 0 && now.duration_since(inner.heard) >= HESITATION;
+        let unheard = !inner.circuit.heard_since(now, SILENCE) && (waits || !inner.circuit.is_closed());
+        unheard.then_some(inner.allowance)
+    }
+
+    /// Whether it fails, or holds requests and has answered none for ten seconds; not where it asked to be left
+    /// alone.
+    pub(crate) fn is_broken(&self, now: Instant) -> bool {
+        let inner = self.lock();
+        // While it is left alone it has nothing to say.
+        let since = inner.asked.map_or(inner.heard, |until| until.max(inner.heard));
+        let silent = inner.silent(now) && now.duration_since(since) >= BROKEN;
+        let asked = inner.asked.is_some_and(|until| until > now);
+        !asked && (silent || !inner.circuit.is_closed())
     }
 
     /// Until when it is paused.

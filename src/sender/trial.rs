@@ -21,7 +21,7 @@ use crate::{KeyId, LastFailure, Outcome, Refusal, ResponseDetail, SkipReason, Su
 pub(crate) struct Trial {
     /// Requests made.
     pub(crate) attempts: u8,
-    /// Tries used up: requests that failed, and pauses of a broken origin that were sat through.
+    /// Tries used up: requests that failed, and times that a broken origin or a budget was waited for.
     pub(crate) failures: u8,
     /// When the first request was made: the TTL runs from here.
     pub(crate) first: Option<Instant>,
@@ -261,7 +261,7 @@ impl Trial {
         self.again(core, Some(rest.min(core.retry.max_retry_after)))
     }
 
-    /// A pause of a broken origin was sat through: a try is used up.
+    /// A pause of a broken origin was sat through, or others were held up: a try is used up.
     pub(crate) fn sat_through(&mut self, core: &Core) -> Option<Settled> {
         self.failures = self.failures.saturating_add(1);
         (self.failures >= core.retry.attempts).then(|| self.used_up())

@@ -39,7 +39,7 @@ mutants! {
         "let failed = inner.circuit.failed(now, base);"
         => "let mut circuit = std::mem::take(&mut inner.circuit);\n        drop(inner);\n        let failed = circuit.failed(now, base);\n        inner = self.lock();\n        inner.circuit = circuit;";
     circuit_opens_while_it_is_open, "circuit": "return Failed::Nothing;\n        }\n        self.row" => "}\n        self.row";
-    circuit_is_never_half_open, "circuit": "self.pauses > 0 && self.open_until(now).is_none()" => "false";
+    circuit_is_never_half_open, "circuit": "!self.is_closed() && self.open_until(now).is_none()" => "false";
     circuit_closes_while_it_is_open, "circuit": "return false;\n        }\n        let closes" => "}\n        let closes";
     circuit_needs_more_than_one_probe, "circuit": "self.pauses > 0 || self.row" => "self.row";
 

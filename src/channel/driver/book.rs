@@ -1,7 +1,5 @@
 //! What a driver tells whoever keeps the books.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use super::super::Delivery;
@@ -12,9 +10,6 @@ use crate::store::journal::RetryId;
 
 /// Keeps the books of what a driver does: those of a broadcast that ends here, or of a lease.
 pub(super) trait Book {
-    /// An entry whose next try is later than this does not hold the window.
-    const SOON: Duration;
-
     /// A request was made; `repeat`: after one that may have arrived.
     fn attempt(&mut self, slip: Slip, repeat: bool);
 

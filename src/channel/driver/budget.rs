@@ -6,8 +6,7 @@ use tokio::time::Instant;
 
 use super::Driver;
 use super::book::Book;
-use super::job::Job;
-use crate::sender::later;
+use super::job::{Fare, Job};
 
 /// The last moment of a lifetime is this long before its end.
 const LAST: Duration = Duration::from_secs(1);
@@ -17,42 +16,36 @@ impl<B: Book> Driver<B> {
     /// any earlier, those that a pause keeps would have what others need, and come all at once after it.
     pub(super) fn pays(&mut self, key: usize, now: Instant) -> bool {
         let job = &mut self.jobs[key];
-        if job.paid || !job.trial.is_retry() {
+        if job.fare == Fare::Paid || !job.trial.is_retry() {
             return true;
         }
-        job.paid = self.queues.origin(job.queue).pay(now);
-        job.paid
+        let paid = self.queues.origin(job.queue).pay(now);
+        job.fare = if paid { Fare::Paid } else { Fare::Waits };
+        paid
     }
 
     /// An entry is in hand no more. Where there was no answer to what it was to be sent, others may have the retry
     /// that was paid for, and make the probe that it may have been.
     pub(super) fn pay_back(&self, job: &Job, now: Instant) {
-        if !job.paid && job.vapid.is_none() {
+        let paid = job.fare == Fare::Paid;
+        if !paid && job.vapid.is_none() {
             return;
         }
         let origin = self.queues.origin(job.queue);
         if let Some(vapid) = &job.vapid {
             origin.unproven(vapid.key_id(), job.entry.subscription.id());
         }
-        if let Some(budget) = origin.budget().filter(|_| job.paid) {
+        if let Some(budget) = origin.budget().filter(|_| paid) {
             budget.give_back(now);
         }
     }
 
-    /// A retry that is not paid for moves; it uses up no try, as long as there is a place to wait in.
+    /// A retry that is not paid for moves; it uses up no try.
     pub(super) fn wait_for_budget(&mut self, key: usize, now: Instant) {
         let job = &mut self.jobs[key];
         let origin = self.queues.origin(job.queue);
         let Some(budget) = origin.budget() else { return };
-        let mut due = budget.book(self.rng.f64(), now);
-        if !self.window.has_place(job) {
-            // Others must not wait behind it: it is as if its origin was paused, and the pause was sat
-            // through.
-            if let Some(settled) = job.trial.sat_through(self.hub.sender.core()) {
-                return self.settle(key, settled, now);
-            }
-            due = later(now, self.hub.sender.core().retry.ceiling(job.trial.failures));
-        }
+        let due = budget.book(self.rng.f64(), now);
         // Better at the last moment than not at all.
         let end = job.trial.ends(self.message.ttl(), now).unwrap_or(self.deadline).min(self.deadline);
         let last = end.checked_sub(LAST).filter(|last| *last > now);

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::{BoxFuture, OptionFuture};
 use tokio::time::{Instant, sleep_until};
@@ -13,6 +12,7 @@ use super::super::controls::{Course, Steering};
 use super::super::{BroadcastError, Delivery, Hub, Publication, Tally};
 use super::book::{Book, Slip};
 use super::changes::Changes;
+use super::pressing::Pressing;
 use super::rate::Rate;
 use super::scan::{self, MAX_PAGE, Scan};
 use super::{Driver, Task};
@@ -33,6 +33,7 @@ pub(in crate::channel) struct Direct {
     steering: Steering,
     /// Of reading.
     rate: Rate,
+    pressing: Pressing,
     state: BroadcastState,
     failure: Option<StoreError>,
 }
@@ -45,8 +46,6 @@ struct Account {
 }
 
 impl Book for Account {
-    const SOON: Duration = Duration::from_secs(5);
-
     fn attempt(&mut self, _: Slip, repeat: bool) {
         self.tally.attempt(repeat);
     }
@@ -89,6 +88,7 @@ impl Direct {
             counting: counting.into(),
             steering,
             rate: Rate::default(),
+            pressing: Pressing::default(),
             state: BroadcastState::Running,
             failure: None,
         };
@@ -122,6 +122,9 @@ impl Direct {
                 self.scan.stop();
             }
             self.read_on(now);
+            if self.pressing.is_due(self.is_held_up(), now) {
+                self.driver.press(now);
+            }
             self.flush();
             self.end_if_complete();
             if self.driver.book.out.is_empty() && self.state == BroadcastState::Running {
@@ -155,7 +158,8 @@ impl Direct {
     fn wake(&self) -> Instant {
         let driver = &self.driver;
         let reading = self.wants_page().and_then(|_| self.rate.wake());
-        driver.wake().into_iter().chain(reading).fold(driver.deadline, Instant::min)
+        let wakes = [driver.wake(), reading, self.pressing.wake()];
+        wakes.into_iter().flatten().fold(driver.deadline, Instant::min)
     }
 
     /// Does as it is told.
@@ -188,13 +192,24 @@ impl Direct {
         }
     }
 
-    /// How many entries there is room for.
+    /// How many entries there is room for, where any are wanted.
     fn wants_page(&self) -> Option<usize> {
         let window = &self.driver.window;
-        let (room, size) = (window.room(), window.size());
-        let enough = room >= size.min(MIN_PAGE) || self.driver.jobs.is_empty();
-        let reads = self.scan.is_idle() && self.failure.is_none() && !self.driver.queues.is_paused();
-        (reads && enough && self.driver.book.out.len() < size).then_some(room.min(MAX_PAGE.into()))
+        let enough = window.missing() == 0 || self.driver.jobs.is_empty();
+        (self.reads() && enough).then_some(window.room().min(MAX_PAGE.into()))
+    }
+
+    /// Whether entries would be read if there was room.
+    fn reads(&self) -> bool {
+        self.scan.is_idle()
+            && self.failure.is_none()
+            && !self.driver.queues.is_paused()
+            && self.driver.book.out.len() < self.driver.window.size()
+    }
+
+    /// Whether reading waits for room.
+    fn is_held_up(&self) -> bool {
+        self.reads() && self.wants_page().is_none()
     }
 
     fn read(&mut self, page: Result<Page, StoreError>) {
@@ -249,6 +264,3 @@ impl Direct {
         }
     }
 }
-
-/// Smaller pages cost more than they give.
-const MIN_PAGE: usize = 512;

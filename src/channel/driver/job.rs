@@ -15,7 +15,6 @@ use crate::sender::trial::{Made, Step, Trial};
 use crate::store::Entry;
 
 #[derive(Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "four facts that have nothing to do with one another")]
 pub(super) struct Job {
     pub(super) entry: Entry,
     pub(super) trial: Trial,
@@ -35,8 +34,17 @@ pub(super) struct Job {
     pub(super) overdue: bool,
     /// The request in flight is in the books already.
     pub(super) begun: bool,
-    /// The next request is a retry, and its origin's budget was charged with it.
-    pub(super) paid: bool,
+    pub(super) fare: Fare,
+}
+
+/// How the next request, where it is a retry, stands with its origin's budget.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Fare {
+    /// Nobody asked.
+    Open,
+    /// There was nothing to pay it with.
+    Waits,
+    Paid,
 }
 
 impl Job {
@@ -52,7 +60,7 @@ impl Job {
             slot: Weak::new(),
             overdue: false,
             begun: false,
-            paid: false,
+            fare: Fare::Open,
         }
     }
 

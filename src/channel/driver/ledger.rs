@@ -180,8 +180,6 @@ struct Outcoming {
 }
 
 impl Book for Ledger {
-    const SOON: Duration = Duration::from_millis(250);
-
     fn attempt(&mut self, slip: Slip, repeat: bool) {
         let account = match self.page(slip) {
             Some(page) => &mut page.account,

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::Driver;
 use super::book::Book;
+use super::job::Fare;
 use super::ledger::Row;
 use super::queues::{Resumed, Stall};
 use crate::sender::later;
@@ -155,8 +156,9 @@ impl<B: Book> Driver<B> {
         }
     }
 
-    /// A broken origin's pause ended: each of its entries has used up a try.
-    fn sit_through(&mut self, queue: usize, now: Instant) {
+    /// A broken origin's pause ended, or goes on while others wait: each of its entries has used up a try.
+    pub(super) fn sit_through(&mut self, queue: usize, now: Instant) {
+        self.queues.sit_through(queue, now);
         let mut lines = self.queues.drain(queue);
         lines.retain(|key| match self.jobs[key].trial.sat_through(self.hub.sender.core()) {
             Some(settled) => {
@@ -212,7 +214,9 @@ impl<B: Book> Driver<B> {
             }
             let sent = started.is_some() || job.begun;
             job.trial.unconfirmed |= sent;
-            job.paid &= !sent;
+            if sent {
+                job.fare = Fare::Open;
+            }
             let settled = job.trial.expire();
             self.settle(key, settled, now);
         }

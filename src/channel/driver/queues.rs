@@ -3,7 +3,7 @@
 mod lines;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +44,8 @@ pub(super) struct Queues {
     stalled: Vec<usize>,
     /// The origins of the last entries, by where their state is kept.
     recent: VecDeque<usize>,
+    /// When any of them answered.
+    answered: Option<Instant>,
     /// Nobody has a turn: the broadcast is paused.
     closed: bool,
     /// Of first attempts.
@@ -60,6 +62,8 @@ struct Queue {
     jobs: usize,
     place: Place,
     swept: Option<Instant>,
+    /// When its entries last used up a try while they waited.
+    sat: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -96,6 +100,20 @@ pub(super) enum Resumed {
     Paused { broken: bool },
     /// The wait for the rate.
     Early,
+}
+
+/// Queues whose entries hold up others, and whether their origin is broken.
+#[derive(Debug)]
+pub(super) struct Crowd(BTreeMap<usize, bool>);
+
+impl Crowd {
+    pub(super) fn contains(&self, queue: usize) -> bool {
+        self.0.contains_key(&queue)
+    }
+
+    pub(super) fn broken(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().filter(|(_, broken)| **broken).map(|(queue, _)| *queue)
+    }
 }
 
 /// Whose turn it is, and how many of its entries may go.
@@ -135,6 +153,47 @@ impl Queues {
         others * ALONE > self.recent.len()
     }
 
+    /// Those who hold up others that could go on. A pause that a push service asked for is sat through by all.
+    pub(super) fn crowd(&self, now: Instant) -> Crowd {
+        let is_broken = |q: &Queue| q.guest.origin().is_broken(now);
+        let broken: HashSet<usize> =
+            self.slab.iter().filter(|(_, q)| is_broken(q)).map(|(_, q)| q.id()).collect();
+        let mut sound = HashMap::new();
+        for id in self.recent.iter().filter(|id| !broken.contains(id)) {
+            *sound.entry(*id).or_insert(0) += 1;
+        }
+        let all: usize = sound.values().sum();
+        let held_up = |id| (all - sound.get(&id).unwrap_or(&0)) * ALONE > self.recent.len();
+        let asked = |q: &Queue| matches!(q.guest.origin().paused(now), Some(Pause { broken: false, .. }));
+        let crowd = self.slab.iter().filter(|(_, q)| held_up(q.id()) && !asked(q));
+        Crowd(crowd.map(|(queue, q)| (queue, broken.contains(&q.id()))).collect())
+    }
+
+    /// The queues behind which others may wait.
+    pub(super) fn with_company(&self) -> BTreeSet<usize> {
+        self.slab.iter().map(|(queue, _)| queue).filter(|queue| self.has_company(*queue)).collect()
+    }
+
+    /// The entries of a queue that may be sent.
+    pub(super) fn keys(&self, queue: usize) -> impl Iterator<Item = usize> {
+        self.slab[queue].lines.keys()
+    }
+
+    /// The entries of a queue use up a try while they wait.
+    pub(super) fn sit_through(&mut self, queue: usize, now: Instant) {
+        self.slab[queue].sat = Some(now);
+    }
+
+    /// Whether they did so within this time.
+    pub(super) fn sat_through(&self, queue: usize, within: Duration, now: Instant) -> bool {
+        self.slab[queue].sat.is_some_and(|sat| now.duration_since(sat) < within)
+    }
+
+    /// A push service answered.
+    pub(super) const fn answered(&mut self, now: Instant) {
+        self.answered = Some(now);
+    }
+
     /// One entry less in hand.
     pub(super) fn leave(&mut self, queue: usize) {
         self.slab[queue].jobs -= 1;
@@ -155,18 +214,15 @@ impl Queues {
         self.slab.get(queue).map(|q| &q.guest)
     }
 
-    /// An entry may be sent. Returns whether its origin stalls, so that it is better deferred.
-    pub(super) fn push(&mut self, queue: usize, key: usize, first: bool, now: Instant) -> bool {
+    /// An entry may be sent.
+    pub(super) fn push(&mut self, queue: usize, key: usize, first: bool, now: Instant) {
         let q = &mut self.slab[queue];
         q.lines.push(key, first && self.rate.is_limited(), now);
-        let stalls = q.stalls(now) || self.has_too_many(queue);
-        let q = &self.slab[queue];
         // Whoever comes to a pause is treated as those who were there when it began.
         if matches!(q.place, Place::Paused { .. }) && self.stalled.last() != Some(&queue) {
             self.stalled.push(queue);
         }
         self.list(queue);
-        stalls
     }
 
     /// Gives a queue with entries its turn, unless it is paused.
@@ -321,6 +377,20 @@ impl Queues {
         q.lines.ready() >= meter.soon() && self.has_company(queue)
     }
 
+    /// Whether its entries are better counted outside the window.
+    pub(super) fn stalls(&self, queue: usize, now: Instant) -> bool {
+        self.slab[queue].stalls(now) || self.has_too_many(queue) || self.is_stuck(queue, now)
+    }
+
+    /// Whether others answer, and this origin, which has more than it may hold, does not: it may be about to, or
+    /// never.
+    fn is_stuck(&self, queue: usize, now: Instant) -> bool {
+        let q = &self.slab[queue];
+        self.answered.is_some_and(|at| now.duration_since(at) < SILENCE)
+            && q.guest.origin().unheard(now).is_some_and(|allowance| q.lines.ready() > allowance)
+            && self.has_company(queue)
+    }
+
     /// Takes those out that wait for their origin's rate, but for those that it takes soon.
     pub(super) fn drain_late(&mut self, queue: usize) -> Lines {
         let q = &mut self.slab[queue];
@@ -375,7 +445,7 @@ impl Queues {
         if q.swept.is_some_and(|swept| now < swept + SWEEP) {
             return;
         }
-        if !q.stalls(now) && !self.has_too_many(queue) {
+        if !self.stalls(queue, now) {
             return;
         }
         let q = &mut self.slab[queue];
@@ -397,7 +467,7 @@ impl Queues {
 
 impl Queue {
     fn new(guest: Arc<Guest>) -> Self {
-        Self { guest, lines: Lines::default(), jobs: 1, place: Place::Nowhere, swept: None }
+        Self { guest, lines: Lines::default(), jobs: 1, place: Place::Nowhere, swept: None, sat: None }
     }
 
     fn id(&self) -> usize {

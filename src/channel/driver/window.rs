@@ -9,6 +9,9 @@ use super::super::Limits;
 use super::job::Job;
 use crate::sender::origin::SILENCE;
 
+/// Smaller pages cost more than they give. Whoever has a small window must not wait until all of it is free.
+const MIN_PAGE: usize = 512;
+
 /// Counts entries: those in the window bound how far reading is ahead, the deferred ones have a
 /// bound of their own. When that is reached they stay in the window, and reading waits.
 #[derive(Debug)]
@@ -72,7 +75,7 @@ impl Window {
         if job.deferred {
             return true;
         }
-        if self.deferred >= self.deferred_limit {
+        if self.is_crowded() {
             return false;
         }
         job.deferred = true;
@@ -81,9 +84,14 @@ impl Window {
         true
     }
 
-    /// Whether a job can wait outside the window.
-    pub(super) const fn has_place(&self, job: &Job) -> bool {
-        job.deferred || self.deferred < self.deferred_limit
+    /// How many places are missing for a page that is worth reading.
+    pub(super) fn missing(&self) -> usize {
+        MIN_PAGE.min(self.size.div_ceil(8)).saturating_sub(self.room())
+    }
+
+    /// Whether nothing more can wait outside the window.
+    pub(super) const fn is_crowded(&self) -> bool {
+        self.deferred >= self.deferred_limit
     }
 
     /// A job waits for its next try.
@@ -94,6 +102,16 @@ impl Window {
     /// No job waits for its next try any more.
     pub(super) fn forget_due(&mut self) {
         self.due.clear();
+    }
+
+    /// Those that wait for their next try.
+    pub(super) fn due(&self) -> Vec<usize> {
+        self.due.iter().map(|Reverse((_, key))| *key).collect()
+    }
+
+    /// Keeps those that wait for their next try for which this holds.
+    pub(super) fn retain_due(&mut self, mut keep: impl FnMut(usize) -> bool) {
+        self.due.retain(|Reverse((_, key))| keep(*key));
     }
 
     /// Whether every job is deferred, or none is there.

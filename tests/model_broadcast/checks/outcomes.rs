@@ -1,5 +1,7 @@
 //! Which outcome may follow which answers.
 
+use std::time::Duration;
+
 use webpush_channels::{OutcomeKind, SkipReason};
 
 use super::super::plan::Plan;
@@ -41,7 +43,14 @@ impl Case<'_> {
         let failed = |request: &Request| matches!(request.end, Some((_, End::Failed { .. })));
         let failures =
             self.facts.requests.iter().filter(|request| request.origin == self.origin && failed(request));
-        failures.count() >= 8
+        failures.count() >= 8 || self.was_silent()
+    }
+
+    /// It was silent for so long that it is taken to be broken where nothing more can wait.
+    fn was_silent(&self) -> bool {
+        const BROKEN: Duration = Duration::from_secs(10);
+        let crowds = self.plan.limits.deferred < 1000;
+        crowds && self.anybody(|request| request.end.is_none_or(|(end, _)| end - request.at >= BROKEN))
     }
 
     /// Whether the answers lead to this.
