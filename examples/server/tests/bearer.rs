@@ -249,8 +249,10 @@ async fn issuer_and_audience_must_be_those_of_the_settings() {
     }
     // RFC 7519 section 4.1.3: a token for somebody is not for whoever has no name.
     let nameless = bearer("p256.pub.pem");
-    let token = signed(Algorithm::ES256, P256, &with(json!({"aud": "mail"})));
-    assert_eq!(user(&nameless, &token).await, None);
+    for aud in [json!("mail"), json!(["mail"]), json!([]), json!(1), json!({"mail": 1})] {
+        let token = signed(Algorithm::ES256, P256, &with(json!({"aud": aud})));
+        assert_eq!(user(&nameless, &token).await, None, "{aud}");
+    }
 }
 
 #[tokio::test]

@@ -102,6 +102,10 @@ impl Rules {
     }
 
     fn named(&self, claims: &Map<String, Value>) -> Result<UserId, Refusal> {
+        // RFC 7519 section 4.1.3. `jsonwebtoken` takes one that is malformed for one that is not there.
+        if self.validation.aud.is_none() && claims.contains_key("aud") {
+            return Err(Refusal::Audience);
+        }
         let name = claims.get(&self.user_claim).and_then(Value::as_str).ok_or(Refusal::User)?;
         if name.is_empty() || name.chars().count() > MAX_USER {
             return Err(Refusal::User);
