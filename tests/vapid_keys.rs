@@ -146,6 +146,16 @@ fn a_jwk_is_read_whatever_else_it_holds() {
     assert!(matches!(refused(&with("\"d\":\"", "\"d\":7,\"e\":\"")), VapidKeyError::Json { .. }));
 }
 
+#[test]
+fn a_scalar_that_begins_as_pem_does_is_read() {
+    let text = "-----BEGINPRIVATEKEY-----MIGHAgEAMBMGByqGSM";
+    let key = VapidKey::from_base64url(text).unwrap();
+    assert_eq!(key.to_base64url().expose(), text);
+    for again in [VapidKey::from_text(text), VapidKey::from_octets(text.as_bytes())] {
+        assert_eq!(again.unwrap().id(), key.id());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 

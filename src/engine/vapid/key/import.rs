@@ -31,7 +31,8 @@ impl VapidKey {
     /// ```
     pub fn from_text(text: &str) -> Result<Self, VapidKeyError> {
         let text = bounded(text)?;
-        if text.contains("-----BEGIN") {
+        // All but the space may be in base64url.
+        if text.contains("-----BEGIN ") || text == "-----BEGIN" {
             pem::parse(text)
         } else if text.starts_with('{') {
             parse_json(text)
