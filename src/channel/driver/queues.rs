@@ -155,23 +155,29 @@ impl Queues {
 
     /// Those who hold up others that could go on. A pause that a push service asked for is sat through by all.
     pub(super) fn crowd(&self, now: Instant) -> Crowd {
-        let is_broken = |q: &Queue| q.guest.origin().is_broken(now);
         let broken: HashSet<usize> =
-            self.slab.iter().filter(|(_, q)| is_broken(q)).map(|(_, q)| q.id()).collect();
-        let mut sound = HashMap::new();
-        for id in self.recent.iter().filter(|id| !broken.contains(id)) {
-            *sound.entry(*id).or_insert(0) += 1;
-        }
-        let all: usize = sound.values().sum();
-        let held_up = |id| (all - sound.get(&id).unwrap_or(&0)) * ALONE > self.recent.len();
+            self.slab.iter().filter(|(_, q)| q.guest.origin().is_broken(now)).map(|(_, q)| q.id()).collect();
         let asked = |q: &Queue| matches!(q.guest.origin().paused(now), Some(Pause { broken: false, .. }));
-        let crowd = self.slab.iter().filter(|(_, q)| held_up(q.id()) && !asked(q));
+        let crowd = self.ahead_of_others(&broken).filter(|(_, q)| !asked(q));
         Crowd(crowd.map(|(queue, q)| (queue, broken.contains(&q.id()))).collect())
     }
 
     /// The queues behind which others may wait.
     pub(super) fn with_company(&self) -> BTreeSet<usize> {
-        self.slab.iter().map(|(queue, _)| queue).filter(|queue| self.has_company(*queue)).collect()
+        self.ahead_of_others(&HashSet::new()).map(|(queue, _)| queue).collect()
+    }
+
+    /// The queues that have company ([`has_company`](Self::has_company)), of others than these origins.
+    fn ahead_of_others(&self, but_for: &HashSet<usize>) -> impl Iterator<Item = (usize, &Queue)> {
+        let mut lately = HashMap::new();
+        for id in self.recent.iter().filter(|id| !but_for.contains(id)) {
+            *lately.entry(*id).or_insert(0) += 1;
+        }
+        let all: usize = lately.values().sum();
+        self.slab.iter().filter(move |(_, q)| {
+            let others = all - lately.get(&q.id()).unwrap_or(&0);
+            others * ALONE > self.recent.len()
+        })
     }
 
     /// The entries of a queue that may be sent.
