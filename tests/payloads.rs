@@ -6,6 +6,8 @@
 mod durable;
 #[path = "payloads/fallback.rs"]
 mod fallback;
+// Most of it needs the encryptor of that coding.
+#[cfg(feature = "ece")]
 #[path = "payloads/legacy.rs"]
 mod legacy;
 #[path = "payloads/property.rs"]
