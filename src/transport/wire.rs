@@ -18,6 +18,9 @@ pub(super) const BODY_CAP: usize = 16 * 1024;
 /// Most bodies fit into this.
 const SHORT: usize = 2 * 1024;
 
+/// What a piece of a body counts at least: one of a single octet has its place in several buffers, too.
+const EACH_FRAME: usize = 64;
+
 /// What a slow body gets after the headers: the status is known, the rest is a hint for people.
 pub(super) const BODY_WAIT: Duration = Duration::from_secs(5);
 
@@ -67,7 +70,7 @@ pub(super) async fn read_body<B: Body>(
                 Some(Ok(frame)) => {
                     let Ok(data) = frame.into_data() else { continue };
                     let fits = data.remaining().min(BODY_CAP - read.len());
-                    if !hold(fits) {
+                    if !hold(fits.max(EACH_FRAME)) {
                         return false;
                     }
                     if read.capacity() - read.len() < fits {

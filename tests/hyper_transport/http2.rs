@@ -5,8 +5,8 @@ use std::time::Duration;
 use webpush_channels::transport::{Processed, TransportErrorKind};
 
 use crate::frames::{
-    CANCEL, CONTINUATION, END_HEADERS, END_STREAM, Frames, HEADERS, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM,
-    RST_STREAM,
+    CANCEL, CONTINUATION, END_HEADERS, END_STREAM, Frames, HEADERS, INTERNAL_ERROR, NO_ERROR, PING,
+    REFUSED_STREAM, RST_STREAM, WINDOW_UPDATE,
 };
 use crate::{failure, http2, listen, sending, status};
 
@@ -149,6 +149,32 @@ async fn a_long_body_is_reset_and_its_connection_serves_on() {
     let stream = peer.request().await.unwrap();
     peer.answer(stream, "201").await;
     assert_eq!(status(next).await, 201);
+}
+
+#[tokio::test]
+async fn a_body_in_frames_of_an_octet_is_cut_early() {
+    let (listener, address) = listen().await;
+    let transport = http2().build().unwrap();
+    let tiny = sending(&transport, address);
+    let mut peer = Frames::accept(&listener, None).await;
+    let stream = peer.request().await.unwrap();
+    peer.answer_head(stream, "410").await;
+    // By turns: h2 itself ends a connection with many that nobody has read.
+    let mut sent = 0;
+    let cut = loop {
+        assert!(sent < 16 * 1024, "it is read to the end");
+        sent += 1;
+        peer.data(stream, b"x").await;
+        peer.write(PING, 0, 0, b"read it?").await;
+        match peer.next().await.unwrap() {
+            reset if reset.kind == RST_STREAM => break reset,
+            other => assert!(matches!(other.kind, PING | WINDOW_UPDATE), "{}", other.kind),
+        }
+    };
+    let response = tiny.await.unwrap().unwrap();
+    assert_eq!(response.status(), 410, "the status decides");
+    assert!((100..1000).contains(&response.body().len()), "{} octets were read", response.body().len());
+    assert_eq!((cut.stream, cut.error_code()), (stream, CANCEL));
 }
 
 #[tokio::test]

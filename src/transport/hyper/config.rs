@@ -35,9 +35,9 @@ pub(super) const HEADER_CAP: u32 = 12 * 1024;
 
 /// What an answer that has begun and not ended may hold in any case: its headers, as they lie in
 /// memory, and its body. More than a push service has to say, as a rule.
-pub(super) const HELD_EACH: usize = 4 * 1024;
+pub(super) const HELD_EACH: usize = 2 * 1024;
 
 /// What all such answers of a connection may hold beyond that. One may have the whole; what would
 /// need more is not waited for, since a peer that never ends its answers could fill the memory with
 /// them (S-30).
-pub(super) const HELD_CAP: usize = 20 * 1024;
+pub(super) const HELD_CAP: usize = 22 * 1024;
