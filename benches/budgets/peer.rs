@@ -1,10 +1,14 @@
 //! The push service: this programme once more, doing as little as HTTP/2 and TLS allow.
 
+#![allow(dead_code, reason = "not every benchmark uses all of it")]
+
 use std::convert::Infallible;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Lines, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -22,28 +26,52 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+/// Names below this one are the push service's too, for whoever resolves them to its address.
+pub(crate) const DOMAIN: &str = "push.example.net";
+
+/// How long it takes over a message, in milliseconds.
+static LATENCY: AtomicU64 = AtomicU64::new(0);
+
 /// The push service's process. Ends when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Peer {
     process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
     pub(crate) address: SocketAddr,
     pub(crate) certificate: CertificateDer<'static>,
 }
 
 impl Peer {
     pub(crate) fn start() -> Self {
-        let this = std::env::current_exe().expect("the programme knows its path");
-        let mut process = Command::new(this)
+        Self::start_by(Command::new(this()))
+    }
+
+    /// On these cores only, as `taskset` names them.
+    pub(crate) fn start_on(cores: &str) -> Self {
+        let mut command = Command::new("taskset");
+        command.args(["-c", cores]).arg(this());
+        Self::start_by(command)
+    }
+
+    fn start_by(mut command: Command) -> Self {
+        let mut process = command
             .arg("--serve")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the programme starts once more");
         let mut lines = BufReader::new(process.stdout.take().expect("it is piped")).lines();
-        let mut line = || lines.next().and_then(Result::ok).expect("the push service ended early");
-        let address = line().parse().expect("an address");
-        let certificate = BASE64_STANDARD.decode(line()).expect("base64").into();
-        Self { process, address, certificate }
+        let address = next(&mut lines).parse().expect("an address");
+        let certificate = BASE64_STANDARD.decode(next(&mut lines)).expect("base64").into();
+        Self { process, lines, address, certificate }
+    }
+
+    /// From now on every message takes so long, in whole milliseconds.
+    pub(crate) fn take(&mut self, latency: Duration) {
+        let input = self.process.stdin.as_mut().expect("it is piped");
+        writeln!(input, "{}", latency.as_millis()).expect("the push service listens");
+        let told = next(&mut self.lines);
+        assert_eq!(told, latency.as_millis().to_string());
     }
 
     pub(crate) fn origin(&self) -> String {
@@ -63,18 +91,29 @@ impl Drop for Peer {
     }
 }
 
+fn this() -> std::path::PathBuf {
+    std::env::current_exe().expect("the programme knows its path")
+}
+
+fn next(lines: &mut Lines<BufReader<ChildStdout>>) -> String {
+    lines.next().and_then(Result::ok).expect("the push service ended early")
+}
+
 /// Runs as the push service: tells its address and its certificate, serves until nobody holds its
-/// standard input any more.
+/// standard input any more. Each line of that is a new latency, and is repeated when it holds.
 pub(crate) fn serve() {
     std::thread::spawn(|| {
-        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        for line in io::stdin().lines().map_while(Result::ok) {
+            LATENCY.store(line.parse().expect("milliseconds"), Ordering::Relaxed);
+            writeln!(io::stdout(), "{line}").expect("somebody listens");
+        }
         std::process::exit(0);
     });
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port of the loopback");
         let (acceptor, certificate) = tls();
-        let mut out = std::io::stdout();
+        let mut out = io::stdout();
         let address = listener.local_addr().expect("it is bound");
         writeln!(out, "{address}\n{}", BASE64_STANDARD.encode(certificate)).expect("somebody listens");
         loop {
@@ -102,6 +141,10 @@ async fn connection(tcp: TcpStream, acceptor: TlsAcceptor) {
 async fn answer(request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, Infallible> {
     let (head, mut body) = request.into_parts();
     while let Some(Ok(_)) = body.frame().await {}
+    let latency = Duration::from_millis(LATENCY.load(Ordering::Relaxed));
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
     let mut response = Response::new(Empty::new());
     *response.status_mut() = StatusCode::CREATED;
     response.headers_mut().insert(LOCATION, HeaderValue::from_static("/m/0123456789abcdef"));
@@ -112,7 +155,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, In
 }
 
 fn tls() -> (TlsAcceptor, CertificateDer<'static>) {
-    let made = rcgen::generate_simple_self_signed([Ipv4Addr::LOCALHOST.to_string()]);
+    let made = rcgen::generate_simple_self_signed([Ipv4Addr::LOCALHOST.to_string(), format!("*.{DOMAIN}")]);
     let made = made.expect("a certificate can be made");
     let certificate = made.cert.der().clone();
     let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
