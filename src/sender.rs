@@ -51,7 +51,7 @@ use crate::telemetry::{Instruments, Service, Stopwatch};
 use crate::transport::{Transport, TransportError};
 use crate::{
     Clock, EndpointPolicy, KeyId, Message, Origin, Outcome, OutcomeKind, ResponseDetail, SkipReason,
-    Subscription, SubscriptionId, Ttl,
+    Subscription, Ttl,
 };
 
 /// Sends messages to single subscriptions, and is what channels send with.
@@ -150,7 +150,8 @@ impl Core {
             origin.earn(Instant::now());
         }
         let counted = origin.service().exchange();
-        match self.transport.send(request).instrument(span.clone()).await {
+        // Of an `Arc` it would be one box around another.
+        match (*self.transport).send(request).instrument(span.clone()).await {
             Ok(answer) => {
                 let status = answer.status().as_u16();
                 span.record("status", status);
@@ -387,7 +388,7 @@ impl Sender {
             return trial.keyless(&keyring, to.key).into();
         };
         let now = Instant::now();
-        match origin.leave(vapid.key_id(), subscription.id(), now) {
+        match origin.leave(vapid.key_id(), || subscription.id(), now) {
             Leave::Go => {}
             Leave::Wait(until) => {
                 // It pays again when it comes back.
@@ -398,7 +399,7 @@ impl Sender {
             }
             Leave::Stopped(stop) => return trial.settle_stopped(stop).into(),
         }
-        let mut leave = Taken { origin: Some(origin), key: vapid.key_id(), subscription: subscription.id() };
+        let mut leave = Taken { origin: Some(origin), key: vapid.key_id(), subscription };
         let token = core.token(vapid, origin.origin()).await;
         let now = Instant::now();
         let token = match token {
@@ -443,7 +444,7 @@ struct Taken<'a> {
     /// None once there was an answer.
     origin: Option<&'a OriginState>,
     key: KeyId,
-    subscription: SubscriptionId,
+    subscription: &'a Subscription,
 }
 
 impl Taken<'_> {
@@ -456,7 +457,7 @@ impl Taken<'_> {
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
         if let Some(origin) = self.origin {
-            origin.unproven(self.key, self.subscription);
+            origin.unproven(self.key, || self.subscription.id());
         }
     }
 }

@@ -210,10 +210,10 @@ impl Vapid {
     /// What there is to sign with for an origin, without waiting.
     #[cfg(feature = "channel")]
     pub(crate) fn readiness(&self, origin: &str) -> Readiness {
-        let now = self.now();
         match &self.0.identity.key {
             Key::Here(_) => Readiness::OnDemand,
             Key::Elsewhere(_) => {
+                let now = self.now();
                 match (self.0.tokens.find(origin, now), self.0.tokens.next_term(origin, now)) {
                     (Ok(token), next) => Readiness::Ready { token, ending: next.is_some() },
                     (Err(_), _) => Readiness::Missing,

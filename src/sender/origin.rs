@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::budget::{Budget, RetryBudget, Spent};
 use super::circuit::{Circuit, Failed};
 use super::meter::{Meter, OriginRates};
-use super::stops::{Leave, Stops, Turn};
+use super::stops::{Id, Leave, Stops, Turn};
 use super::{Shares, later};
 use crate::telemetry::{Halt, Instruments, Service};
 use crate::{Endpoint, KeyId, Origin, ResponseDetail, SubscriptionId};
@@ -259,7 +259,7 @@ impl OriginState {
     }
 
     /// A message was accepted: tokens of this key work.
-    pub(crate) fn accepted(&self, key: KeyId, subscription: SubscriptionId, now: Instant) {
+    pub(crate) fn accepted(&self, key: KeyId, subscription: impl Id, now: Instant) {
         let turn = self.lock().stops.accepted(key, subscription, now);
         self.tell(turn, Halt::Auth, None);
     }
@@ -284,12 +284,12 @@ impl OriginState {
     }
 
     /// A request ended in a way that says nothing of the key.
-    pub(crate) fn unproven(&self, key: KeyId, subscription: SubscriptionId) {
+    pub(crate) fn unproven(&self, key: KeyId, subscription: impl Id) {
         self.lock().stops.unproven(key, subscription);
     }
 
     /// Whether a request to a subscription may be made with this key now.
-    pub(crate) fn leave(&self, key: KeyId, subscription: SubscriptionId, now: Instant) -> Leave {
+    pub(crate) fn leave(&self, key: KeyId, subscription: impl Id, now: Instant) -> Leave {
         self.lock().stops.leave(key, subscription, now)
     }
 

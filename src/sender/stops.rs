@@ -72,6 +72,12 @@ pub(crate) enum Turn {
     Over,
 }
 
+/// Whose request it is, found out where somebody asks: an id is a hash of the endpoint, and while no key is
+/// suspected nobody does.
+pub(crate) trait Id: FnOnce() -> SubscriptionId {}
+
+impl<F: FnOnce() -> SubscriptionId> Id for F {}
+
 /// All keys at one origin. They are ours, so there are few.
 #[derive(Debug, Default)]
 pub(super) struct Stops(Vec<Standing>);
@@ -104,7 +110,7 @@ struct Halt {
 
 impl Stops {
     /// Whether a request to this subscription may be made with this key.
-    pub(super) fn leave(&mut self, key: KeyId, subscription: SubscriptionId, now: Instant) -> Leave {
+    pub(super) fn leave(&mut self, key: KeyId, subscription: impl Id, now: Instant) -> Leave {
         match self.0.iter_mut().find(|standing| standing.key == key) {
             Some(standing) => standing.leave(subscription, now),
             None => Leave::Go,
@@ -112,12 +118,7 @@ impl Stops {
     }
 
     /// A message was accepted: tokens of this key work.
-    pub(super) fn accepted(
-        &mut self,
-        key: KeyId,
-        subscription: SubscriptionId,
-        now: Instant,
-    ) -> Option<Turn> {
+    pub(super) fn accepted(&mut self, key: KeyId, subscription: impl Id, now: Instant) -> Option<Turn> {
         let standing = self.of(key);
         standing.accepted = Some(now);
         for refused in standing.refused.drain(..) {
@@ -127,7 +128,7 @@ impl Stops {
             standing.outcasts.push_back(refused);
         }
         // What was on its way when a service blocked us proves nothing; what came after it does.
-        let over = |halt: &mut Halt| halt.stop == Stop::Auth || halt.is_probe(subscription);
+        let over = |halt: &mut Halt| halt.stop == Stop::Auth || halt.is_probe(subscription());
         standing.halt.take_if(over).map(|_| Turn::Over)
     }
 
@@ -164,10 +165,10 @@ impl Stops {
     }
 
     /// A request ended in a way that says nothing of the key: if it was a probe, another one is made.
-    pub(super) fn unproven(&mut self, key: KeyId, subscription: SubscriptionId) {
+    pub(super) fn unproven(&mut self, key: KeyId, subscription: impl Id) {
         let standing = self.0.iter_mut().find(|standing| standing.key == key);
         if let Some(halt) = standing.and_then(|standing| standing.halt.as_mut()) {
-            halt.probe.take_if(|(probe, _)| *probe == subscription);
+            halt.probe.take_if(|(probe, _)| *probe == subscription());
         }
     }
 
@@ -191,8 +192,9 @@ impl Standing {
         }
     }
 
-    fn leave(&mut self, subscription: SubscriptionId, now: Instant) -> Leave {
+    fn leave(&mut self, subscription: impl Id, now: Instant) -> Leave {
         let Some(halt) = &mut self.halt else { return Leave::Go };
+        let subscription = subscription();
         if halt.is_probe(subscription) {
             return Leave::Go;
         }
@@ -264,27 +266,29 @@ mod tests {
     const KEY: KeyId = KeyId::from_bytes([1; 16]);
     const OTHER: KeyId = KeyId::from_bytes([2; 16]);
 
-    fn id(n: u32) -> SubscriptionId {
-        let mut bytes = [0; 32];
-        bytes[..4].copy_from_slice(&n.to_be_bytes());
-        SubscriptionId::from_bytes(bytes)
+    fn id(n: u32) -> impl Id {
+        move || {
+            let mut bytes = [0; 32];
+            bytes[..4].copy_from_slice(&n.to_be_bytes());
+            SubscriptionId::from_bytes(bytes)
+        }
     }
 
     /// Three different ones are refused.
     fn suspect(stops: &mut Stops, first: u32, now: Instant) -> Option<Turn> {
-        (first..first + 3).filter_map(|n| stops.refused(KEY, id(n), now)).last()
+        (first..first + 3).filter_map(|n| stops.refused(KEY, id(n)(), now)).last()
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_refused_subscription_raises_no_suspicion_and_neither_do_few_among_others() {
         let (mut stops, now) = (Stops::default(), Instant::now());
         for n in 0..1000 {
-            assert_eq!(stops.refused(KEY, id(n), now), None);
+            assert_eq!(stops.refused(KEY, id(n)(), now), None);
             stops.accepted(KEY, id(5000), now);
         }
-        assert!((0..10).all(|_| stops.refused(KEY, id(2000), now).is_none()), "always the same");
-        assert_eq!(stops.refused(OTHER, id(2001), now), None);
-        assert_eq!(stops.refused(OTHER, id(2002), now), None, "another key");
+        assert!((0..10).all(|_| stops.refused(KEY, id(2000)(), now).is_none()), "always the same");
+        assert_eq!(stops.refused(OTHER, id(2001)(), now), None);
+        assert_eq!(stops.refused(OTHER, id(2002)(), now), None, "another key");
         assert_eq!(stops.leave(KEY, id(1), now), Leave::Go);
     }
 
@@ -315,7 +319,7 @@ mod tests {
             let now = start + SECOND / 10 * tenth;
             if stops.leave(KEY, id(n), now) == Leave::Go {
                 requests += 1;
-                stopped += u32::from(stops.refused(KEY, id(n), now) == Some(Turn::Stopped));
+                stopped += u32::from(stops.refused(KEY, id(n)(), now) == Some(Turn::Stopped));
             }
         }
         assert_eq!((requests, stopped), (3 + 2 + 5, 1));
@@ -333,7 +337,7 @@ mod tests {
         for n in 100.. {
             match stops.leave(KEY, id(n), now) {
                 Leave::Go => {
-                    stops.refused(KEY, id(n), now);
+                    stops.refused(KEY, id(n)(), now);
                 }
                 Leave::Wait(until) => now = until,
                 Leave::Stopped(_) => break,
@@ -373,8 +377,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_sender_that_is_blocked_is_probed_after_a_minute_and_stragglers_prove_nothing() {
         let (mut stops, now) = (Stops::default(), Instant::now());
-        assert_eq!(stops.blocked(KEY, id(0), now), Some(Turn::Stopped));
-        assert_eq!(stops.blocked(KEY, id(1), now), None);
+        assert_eq!(stops.blocked(KEY, id(0)(), now), Some(Turn::Stopped));
+        assert_eq!(stops.blocked(KEY, id(1)(), now), None);
         assert_eq!(stops.accepted(KEY, id(2), now), None);
         assert_eq!(stops.leave(KEY, id(3), now), Leave::Stopped(Stop::Blocked));
         let now = now + 60 * SECOND;
@@ -392,7 +396,7 @@ mod tests {
         }
         assert_eq!(stops.0[0].outcasts.len(), OUTCASTS);
         for n in 0..1000 {
-            stops.refused(KEY, id(n + 10_000), now);
+            stops.refused(KEY, id(n + 10_000)(), now);
         }
         assert_eq!(stops.0[0].refused.len(), MAX_REFUSED);
     }

@@ -221,7 +221,7 @@ impl Trial {
             Ok(classified) => {
                 self.last = Some(LastFailure::Status(classified.detail.status));
                 self.detail = None;
-                let (key, subscription) = (made.vapid.key_id(), made.subscription.id());
+                let (key, subscription) = (made.vapid.key_id(), || made.subscription.id());
                 match classified.verdict {
                     Verdict::Accepted { .. } => origin.accepted(key, subscription, now),
                     Verdict::AuthError | Verdict::SenderBlocked => {}
@@ -233,7 +233,7 @@ impl Trial {
                 self.judge_verdict(core, origin, made, classified.verdict, now)
             }
             Err(error) => {
-                origin.unproven(made.vapid.key_id(), made.subscription.id());
+                origin.unproven(made.vapid.key_id(), || made.subscription.id());
                 self.judge_error(core, origin, made, &error, now)
             }
         };

@@ -33,7 +33,7 @@ impl<B: Book> Driver<B> {
         }
         let origin = self.queues.origin(job.queue);
         if let Some(vapid) = &job.vapid {
-            origin.unproven(vapid.key_id(), job.entry.subscription.id());
+            origin.unproven(vapid.key_id(), || job.entry.subscription.id());
         }
         if let Some(budget) = origin.budget().filter(|_| paid) {
             budget.give_back(now);

@@ -165,7 +165,7 @@ impl<B: Book> Driver<B> {
         let (keyring, bound) = (self.keyring.keyring(), job.entry.key);
         let vapid = job.trial.vapid(keyring, bound).cloned();
         let origin = slot.guest.origin();
-        let subscription = job.entry.subscription.id();
+        let subscription = || job.entry.subscription.id();
         let settled = match (job.trial.ttl_left(self.message.ttl(), now), vapid) {
             (None, _) => job.trial.expire(),
             (_, None) => job.trial.keyless(keyring, bound),

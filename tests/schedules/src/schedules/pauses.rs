@@ -123,7 +123,7 @@ fn gone(state: &Arc<OriginState>, first: SubscriptionId, now: Instant) -> Vec<Su
     let shared = Arc::clone(state);
     let ids = (first..).take(BROADCASTS).collect::<Vec<_>>();
     let asked = ids.clone();
-    let leaves = at_once(BROADCASTS, move |number| shared.leave(KEY, asked[number], now));
+    let leaves = at_once(BROADCASTS, move |number| shared.leave(KEY, || asked[number], now));
     ids.into_iter().zip(leaves).filter(|(_, leave)| *leave == Leave::Go).map(|(id, _)| id).collect()
 }
 
@@ -137,7 +137,7 @@ pub(super) fn probed(answer: Answer) {
             shared.refused(KEY, STRAGGLER, false, None, then);
             return None;
         }
-        match shared.leave(KEY, id, then) {
+        match shared.leave(KEY, || id, then) {
             Leave::Go if over.load(Ordering::SeqCst) => return None,
             Leave::Go => assert_eq!(probes.fetch_add(1, Ordering::SeqCst), 0, "a second probe"),
             Leave::Wait(until) => {
@@ -149,7 +149,7 @@ pub(super) fn probed(answer: Answer) {
         match answer {
             Answer::Accepted => {
                 over.store(true, Ordering::SeqCst);
-                shared.accepted(KEY, id, then);
+                shared.accepted(KEY, || id, then);
             }
             Answer::Refused => shared.refused(KEY, id, false, None, then),
             Answer::None => {}
@@ -157,7 +157,7 @@ pub(super) fn probed(answer: Answer) {
         Some(id)
     });
     let [probe] = probe.into_iter().flatten().collect::<Vec<_>>()[..] else { panic!("one goes") };
-    assert_eq!(state.leave(KEY + 1, 20, then), Leave::Go, "another key is none of this");
+    assert_eq!(state.leave(KEY + 1, || 20, then), Leave::Go, "another key is none of this");
     match answer {
         Answer::Accepted => assert_eq!(gone(&state, 20, then).len(), BROADCASTS, "the suspicion is over"),
         Answer::Refused => {
@@ -165,7 +165,7 @@ pub(super) fn probed(answer: Answer) {
             assert_eq!(gone(&state, 30, then + 10 * SECOND).len(), 1, "and that is one");
         }
         Answer::None => {
-            assert_eq!(state.leave(KEY, probe, then + SECOND), Leave::Go, "its own repeat");
+            assert_eq!(state.leave(KEY, || probe, then + SECOND), Leave::Go, "its own repeat");
             assert_eq!(gone(&state, 20, then + 34 * SECOND), [], "it may be answered yet");
             assert_eq!(gone(&state, 30, then + PROBE).len(), 1, "another in its place");
         }
@@ -180,7 +180,7 @@ pub(super) fn blocked() {
     at_once(BROADCASTS, move |number| {
         let id = SubscriptionId::try_from(number).expect("a few");
         shared.refused(KEY, id, true, None, now);
-        assert_eq!(shared.leave(KEY, 10 + id, now), Leave::Stopped(Stop::Blocked));
+        assert_eq!(shared.leave(KEY, || 10 + id, now), Leave::Stopped(Stop::Blocked));
     });
     assert_eq!(instruments.of(Vendor::Fcm).stops(), 1, "it is said once");
     assert_eq!(gone(&state, 20, now + 59 * SECOND), []);
