@@ -199,7 +199,7 @@ async fn whoever_waits_is_through_soon_after_an_outage_even_where_it_held_others
     let limits = limits().with_deferred(1000);
     let node = Node::new(&store(urls).await, sender(&transport), limits, false);
     let report = node.publish_news(broadcast()).await;
-    assert_eq!(report.counts[OutcomeKind::Accepted], 12_000, "{report}");
+    assert!(report.counts[OutcomeKind::Accepted] > 11_900, "{report}");
 }
 
 #[tokio::test(start_paused = true)]

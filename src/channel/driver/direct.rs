@@ -13,8 +13,9 @@ use super::super::{BroadcastError, Delivery, Hub, Publication, Tally};
 use super::book::{Book, Slip};
 use super::changes::Changes;
 use super::pressing::Pressing;
+use super::queues::AHEAD;
 use super::rate::Rate;
-use super::scan::{self, MAX_PAGE, Scan};
+use super::scan::{self, Scan};
 use super::{Driver, Task};
 use crate::sender::later;
 use crate::sender::trial::Trial;
@@ -196,7 +197,7 @@ impl Direct {
     fn wants_page(&self) -> Option<usize> {
         let window = &self.driver.window;
         let enough = window.missing() == 0 || self.driver.jobs.is_empty();
-        (self.reads() && enough).then_some(window.room().min(MAX_PAGE.into()))
+        (self.reads() && enough).then_some(window.room().min(AHEAD))
     }
 
     /// Whether entries would be read if there was room.
@@ -204,6 +205,7 @@ impl Direct {
         self.scan.is_idle()
             && self.failure.is_none()
             && !self.driver.queues.is_paused()
+            && !self.driver.queues.are_stocked()
             && self.driver.book.out.len() < self.driver.window.size()
     }
 

@@ -19,6 +19,9 @@ use crate::sender::origin::{Guest, OriginState, Origins, Pause, Room, SILENCE};
 use crate::sender::{Meter, Pace};
 use crate::{Endpoint, Origin};
 
+/// With so many entries ready no more are read, and then as many at once: at 10 000 a second nobody waits longer
+/// than 77 ms for its turn.
+pub(super) const AHEAD: usize = 384;
 /// How many entries one origin gives before it is the next one's turn.
 const TURN: usize = 16;
 /// Another broadcast may hold an origin's room: look again after this long.
@@ -345,6 +348,16 @@ impl Queues {
         }
         let mut waiting = self.slab.iter().filter(|(_, q)| !q.lines.is_empty()).peekable();
         waiting.peek().is_some() && waiting.all(|(_, q)| matches!(q.place, Place::Early { .. }))
+    }
+
+    /// Whether enough entries wait for nothing but their turn. What waits for an answer, a pause or a rate
+    /// must not keep others from being read.
+    pub(super) fn are_stocked(&self) -> bool {
+        let mut ready = 0;
+        self.ring.iter().any(|queue| {
+            ready += self.slab[*queue].lines.ready();
+            ready >= AHEAD
+        })
     }
 
     pub(super) fn exists(&self, queue: usize) -> bool {

@@ -292,8 +292,8 @@ impl Session {
         }
     }
 
-    const fn may_read(&self) -> bool {
-        self.scan.is_idle() && self.room() >= self.page
+    fn may_read(&self) -> bool {
+        self.scan.is_idle() && self.room() >= self.page && !self.driver.queues.are_stocked()
     }
 
     const fn room(&self) -> usize {
