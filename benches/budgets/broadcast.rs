@@ -1,11 +1,14 @@
 //! Whole broadcasts: what the crate adds to encryption and HTTP, and what everything costs.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::runtime::{Builder, Runtime};
 use webpush_channels::channel::{Channels, Limits};
 use webpush_channels::engine::encryption::AwsLc;
-use webpush_channels::store::MemoryStore;
+use webpush_channels::store::journal::Journal;
+use webpush_channels::store::{MemoryStore, SqliteStore};
 use webpush_channels::testing::StubTransport;
 use webpush_channels::{AuthSecret, EndpointPolicy, PublicKey, Subscription, SubscriptionKeys};
 
@@ -55,16 +58,54 @@ impl Rig {
     }
 }
 
+/// The real thing from a file, by a worker with its journal, on one thread and one that encrypts.
+pub(crate) struct Durable {
+    runtime: Runtime,
+    channels: Channels,
+    journal: Arc<dyn Journal>,
+    entries: usize,
+}
+
+impl Durable {
+    pub(crate) fn new(peer: &Peer, entries: usize) -> Self {
+        let runtime = runtime(1);
+        let store = Arc::new(runtime.block_on(SqliteStore::open(file())).expect("the file opens"));
+        runtime.block_on(channel::fill(&store, entries, subscriptions(&peer.origin())));
+        let limits = Limits::default().with_encryption_threads(1);
+        let policy = EndpointPolicy::loopback_for_tests();
+        let transport = transport::transport(peer);
+        let channels = channel::channels(Arc::clone(&store), transport, AwsLc::new(), policy, limits);
+        Self { runtime, channels, journal: store, entries }
+    }
+
+    /// Enqueues once and sends; microseconds for each push.
+    pub(crate) fn publish(&self) -> f64 {
+        let published = channel::publish_durably(&self.channels, &self.journal, self.entries);
+        micros_each(self.entries, || self.runtime.block_on(published))
+    }
+}
+
+/// Below target/, so that it lies on a disk; a former run's is emptied.
+fn file() -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("budgets");
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).expect("target/ is writable");
+    directory.join("bench.sqlite")
+}
+
 /// A store with a channel of subscriptions at one push service.
 pub(crate) fn filled(origin: &str, entries: usize) -> Arc<MemoryStore> {
     let store = Arc::new(MemoryStore::new());
-    let subscription = |n| {
+    runtime(1).block_on(channel::fill(&store, entries, subscriptions(origin)));
+    store
+}
+
+fn subscriptions(origin: &str) -> impl FnMut(usize) -> Subscription {
+    move |n| {
         let endpoint = format!("{origin}/p/{n:0154}").parse().expect("an endpoint");
         let key = PublicKey::from_bytes(&floor::P256DH).expect("a public key");
         Subscription::new(endpoint, SubscriptionKeys::new(key, AuthSecret::from_bytes(floor::AUTH)))
-    };
-    runtime(1).block_on(channel::fill(&store, entries, subscription));
-    store
+    }
 }
 
 fn runtime(threads: usize) -> Runtime {

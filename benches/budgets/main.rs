@@ -24,7 +24,7 @@ use std::process::ExitCode;
 
 use webpush_channels::engine::encryption::{AwsLc, RustCrypto};
 
-use self::broadcast::Rig;
+use self::broadcast::{Durable, Rig};
 use self::large::Large;
 use self::peer::Peer;
 use self::table::{Row, Samples, Table};
@@ -167,6 +167,7 @@ fn measure(sizes: Sizes, rounds: usize) -> Table {
     let bare = Rig::bare(sizes.bare);
     let store = broadcast::filled(&peer.origin(), sizes.whole);
     let [one, two] = [1, 2].map(|threads| Rig::whole(&peer, &store, sizes.whole, threads));
+    let durable = Durable::new(&peer, sizes.whole);
     let mut legs = [
         Leg::new(|| message::floor(sizes.fast_messages, floor::aws_lc)),
         Leg::new(|| message::message(sizes.fast_messages, &AwsLc::new())),
@@ -177,6 +178,7 @@ fn measure(sizes: Sizes, rounds: usize) -> Table {
         Leg::new(|| bare.publish()),
         Leg::new(|| one.publish()),
         Leg::new(|| two.publish()),
+        Leg::new(|| durable.publish()),
     ];
     for round in 1..=rounds {
         eprintln!("round {round} of {rounds}");
@@ -189,17 +191,18 @@ fn measure(sizes: Sizes, rounds: usize) -> Table {
     table(legs.map(|leg| leg.samples), large)
 }
 
-fn table(samples: [Samples; 9], large: Large) -> Table {
-    let [floor, fast, slow_floor, slow, hyper, transport, bare, one, two] = samples;
+fn table(samples: [Samples; 10], large: Large) -> Table {
+    let [floor, fast, slow_floor, slow, hyper, transport, bare, one, two, durable] = samples;
     let push_floor = floor.plus(&hyper);
     Table(vec![
         Row::ratio("encrypt 1 KB + request, aws-lc-rs", &fast, "aws-lc-rs alone", &floor, 1.05),
         Row::ratio("encrypt 1 KB + request, RustCrypto", &slow, "p256 alone", &slow_floor, 1.05),
         Row::ratio("POST of 4 KB, HTTP/2 and TLS", &transport, "hyper alone", &hyper, 1.15),
-        // 4 us where the floor is 40.8 us, and 60 us where both floors are 53 us.
+        // 4 us where the floor is 40.8 us, and 60 and 66 us where both floors are 53 us.
         Row::ratio("everything else of a push", &bare, "a message on aws-lc-rs", &floor, 0.098),
         Row::ratio("whole push, one thread", &one, "a message + hyper", &push_floor, 1.13),
         Row::ratio("whole push, two threads", &two, "one thread", &one, 1.1),
+        Row::ratio("whole push from SQLite, journal on", &durable, "a message + hyper", &push_floor, 1.245),
         memory(large),
         Row::plain("a row of a page", "-".into(), large.row, 5.0, " us"),
         Row::ratio(

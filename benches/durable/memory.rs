@@ -1,14 +1,11 @@
 //! A durable broadcast to everybody: memory above the store's own, and what durability adds. In a
 //! process of its own, whose heap holds nothing else.
 
-use std::num::NonZeroU16;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use webpush_channels::EndpointPolicy;
-use webpush_channels::channel::{Channels, DurableChannel, Limits, Publication, Worker};
-use webpush_channels::store::Audience;
-use webpush_channels::store::journal::Journal;
+use webpush_channels::channel::Limits;
 use webpush_channels::testing::StubTransport;
 
 use super::engine::{self, Engine};
@@ -57,20 +54,11 @@ pub(crate) fn run(engine: &Engine, subscriptions: usize) {
     usage::forget_peak();
     let before = usage::resident();
     let hub = channels();
-    let durable =
-        usage::micros_each(subscriptions, || runtime.block_on(durably(&hub, &store, subscriptions)));
+    let durable = usage::micros_each(subscriptions, || {
+        runtime.block_on(channel::publish_durably(&hub, &store, subscriptions));
+    });
     let added = usage::peak().saturating_sub(before);
     println!("{} {} {direct} {durable}", mebibytes(before), mebibytes(added));
-}
-
-async fn durably(hub: &Channels, store: &Arc<dyn Journal>, subscriptions: usize) {
-    let publication = Publication::new(Audience::Channel(channel::name()), channel::broadcast());
-    let channel = DurableChannel::new(Arc::clone(store)).with_ranges(NonZeroU16::new(4).expect("not zero"));
-    let enqueued = channel.enqueue(publication).await.expect("it is stored");
-    let worker = Worker::builder(hub.clone(), Arc::clone(store)).build();
-    worker.run_until_idle().await.expect("the journal does not fail");
-    let report = store.report(&enqueued.id).await.expect("a report").expect("it is there");
-    assert_eq!((report.read, report.pending), (subscriptions as u64, 0), "{report}");
 }
 
 #[allow(clippy::cast_precision_loss, reason = "octets of memory are far below 2^52")]

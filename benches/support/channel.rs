@@ -2,11 +2,17 @@
 
 #![allow(dead_code, reason = "not every benchmark uses all of it")]
 
-use webpush_channels::channel::{Broadcast, Channel as _, Channels, Limits};
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use webpush_channels::channel::{
+    Broadcast, Channel as _, Channels, DurableChannel, Limits, Publication, Worker,
+};
 use webpush_channels::engine::encryption::Encryptor;
 use webpush_channels::engine::vapid::{Vapid, VapidKey};
 use webpush_channels::sender::Sender;
-use webpush_channels::store::{NewEntry, SubscriptionStore};
+use webpush_channels::store::journal::Journal;
+use webpush_channels::store::{Audience, NewEntry, SubscriptionStore};
 use webpush_channels::transport::Transport;
 use webpush_channels::{
     ChannelName, EndpointPolicy, Message, OutcomeKind, Padding, Payload, Subscription, Ttl, UserId,
@@ -61,4 +67,15 @@ pub(crate) fn channels(
 pub(crate) async fn publish(channels: &Channels, count: usize) {
     let report = channels.channel(&name()).publish(broadcast()).await.expect("the store does not fail");
     assert_eq!(report.counts[OutcomeKind::Accepted], count as u64, "{report}");
+}
+
+/// The same by a worker, with a journal; everything is written down at the end.
+pub(crate) async fn publish_durably(channels: &Channels, store: &Arc<dyn Journal>, count: usize) {
+    let publication = Publication::new(Audience::Channel(name()), broadcast());
+    let channel = DurableChannel::new(Arc::clone(store)).with_ranges(NonZeroU16::new(4).expect("not zero"));
+    let enqueued = channel.enqueue(publication).await.expect("it is stored");
+    let worker = Worker::builder(channels.clone(), Arc::clone(store)).build();
+    worker.run_until_idle().await.expect("the journal does not fail");
+    let report = store.report(&enqueued.id).await.expect("a report").expect("it is there");
+    assert_eq!((report.counts[OutcomeKind::Accepted], report.pending), (count as u64, 0), "{report}");
 }
